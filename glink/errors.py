@@ -1,0 +1,104 @@
+"""Every error that a user can meet, with the exit code it ends a command with.
+
+Raised everywhere; turned into text and an exit code in one place (`glink.cli`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing wrong in one input file.
+
+    `line` and `column` count from 1; 0 means that the problem has no place in the file.
+    `where` is the dotted path inside the document (`steps[2].after`), `cure` says what to write.
+    `source` is the text of the line, for the caret.
+    """
+
+    path: str
+    line: int
+    column: int
+    where: str
+    what: str
+    cure: str = ""
+    source: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
+        inside = f"{self.where}: " if self.where else ""
+        cure = f"; {self.cure}" if self.cure else ""
+        return f"{place}: {inside}{self.what}{cure}"
+
+    def with_caret(self) -> str:
+        """The problem with its source line and a caret under the column."""
+        if not self.source:
+            return str(self)
+        return f"{self}\n    {self.source}\n    {' ' * max(self.column - 1, 0)}^"
+
+    def as_data(self) -> dict[str, Any]:
+        """The problem as JSON data."""
+        return {
+            "path": self.path,
+            "line": self.line,
+            "column": self.column,
+            "where": self.where,
+            "what": self.what,
+            "cure": self.cure,
+        }
+
+
+class GlinkError(Exception):
+    """Base of all; by itself a bug."""
+
+    exit_code = 70
+
+
+class UsageError(GlinkError):
+    """The command or request was wrong: unknown project, bad flag, wrong type."""
+
+    exit_code = 2
+
+
+class InvalidInput(UsageError):
+    """One or more files are invalid; nothing was changed."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = sorted(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class Refused(UsageError):
+    """A control verb does not work in the present state; the text says why."""
+
+
+class Conflict(Refused):
+    """The request contradicts one that is under way (409 over HTTP)."""
+
+
+class NoState(GlinkError):
+    """There is no bus (or no daemon) to answer from."""
+
+    exit_code = 3
+
+
+class BusError(GlinkError):
+    """The disk did not take it, or gave back what was never written."""
+
+    exit_code = 74
+
+
+class BusCorrupt(BusError):
+    """Damage inside the acknowledged part of the bus: never skipped, never truncated."""
+
+
+class BusFormat(BusError):
+    """The bus was written by a newer format than this version knows."""
+
+
+class BusHeld(GlinkError):
+    """Another process holds the bus directory."""
+
+    exit_code = 75

@@ -1,0 +1,50 @@
+"""Every named limit. `limits:` of the configuration may override each by its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes are bytes, times seconds."""
+
+    # workflow files
+    steps: int = 1_000
+    file_bytes: int = 1 << 20
+    project_bytes: int = 4 << 20
+    inputs_bytes: int = 256 << 20
+    inputs_files: int = 10_000
+    project_files: int = 20_000
+    yaml_depth: int = 32
+    yaml_nodes: int = 200_000
+    name_parts: int = 4
+    name_characters: int = 128
+    # templates
+    template_characters: int = 256 << 10
+    template_depth: int = 64
+    render_steps: int = 100_000
+    render_characters: int = 1 << 20
+    # the bus
+    record_bytes: int = 64 << 10
+    inline_bytes: int = 16 << 10
+    batch_bytes: int = 4 << 20
+    segment_bytes: int = 16 << 20
+    json_depth: int = 32
+    checkpoint_events: int = 20_000
+    answers: int = 100
+    notes: int = 100
+    # agents
+    output_bytes: int = 8 << 20
+    stderr_bytes: int = 1 << 20
+    artifact_bytes: int = 256 << 20
+    artifact_files: int = 1_000
+    message_bytes: int = 2 << 10
+    # the engine
+    concurrency: int = 64
+    queued_runs: int = 100
+    inbox: int = 100_000
+    grace: float = 10.0
+    rescan: float = 30.0
+    quiet: float = 0.1
+    git_lock: float = 10.0

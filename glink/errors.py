@@ -85,9 +85,18 @@ class NoState(GlinkError):
 
 
 class BusError(GlinkError):
-    """The disk did not take it, or gave back what was never written."""
+    """The disk did not take it, or gave back what was never written.
+
+    `errno` is the system's number where there is one. `poisoned`: a sync failed, so what the disk holds is unknown;
+    the bus takes nothing more until it was opened anew.
+    """
 
     exit_code = 74
+
+    def __init__(self, message: str, *, errno: int | None = None, poisoned: bool = False) -> None:
+        super().__init__(message)
+        self.errno = errno
+        self.poisoned = poisoned
 
 
 class BusCorrupt(BusError):

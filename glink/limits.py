@@ -15,16 +15,20 @@ class Limits:
     project_bytes: int = 4 << 20
     inputs_bytes: int = 256 << 20
     inputs_files: int = 10_000
+    input_patterns: int = 100
     project_files: int = 20_000
     yaml_depth: int = 32
     yaml_nodes: int = 200_000
+    problems: int = 100
     name_parts: int = 4
     name_characters: int = 128
     # templates
     template_characters: int = 256 << 10
     template_depth: int = 64
+    template_tokens: int = 20_000
     render_steps: int = 100_000
     render_characters: int = 1 << 20
+    context_characters: int = 32 << 20
     # the bus
     record_bytes: int = 64 << 10
     inline_bytes: int = 16 << 10
@@ -40,6 +44,8 @@ class Limits:
     artifact_bytes: int = 256 << 20
     artifact_files: int = 1_000
     message_bytes: int = 2 << 10
+    kill_after: float = 5.0
+    look: float = 0.1
     # the engine
     concurrency: int = 64
     queued_runs: int = 100
@@ -48,3 +54,7 @@ class Limits:
     rescan: float = 30.0
     quiet: float = 0.1
     git_lock: float = 10.0
+    absent: float = 2.0
+    storm: float = 2.0
+    storm_events: int = 50
+    git_command: float = 10.0

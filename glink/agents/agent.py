@@ -54,7 +54,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What a `run:` step runs: `exec` (interpreter's argv) + script file + `args`; `stdin` is text or nothing."""
+    """What a `run:` step runs: `exec` (interpreter's argv) + script file + `args`; `stdin` is text or nothing.
+
+    `exit_record` keeps the exit code on disk, so that the program can be judged after the engine ended before it.
+    """
 
     exec: tuple[str, ...]
     name: str
@@ -63,6 +66,7 @@ class Program:
     env: Mapping[str, str] = field(default_factory=dict)
     pass_env: tuple[str, ...] = ()
     stdin: str | None = None
+    exit_record: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +153,12 @@ class Agent(Protocol):
 
     `instant` agents answer at once, without folder, process or waiting: the conductor calls them where it stands.
     `free` ones cost nothing (echo, scripts, python): brakes pass them by.
+    `adoptable` ones outlive the engine when it goes (`Control.detached`); the others are cancelled then.
     """
 
     instant: bool
     free: bool
+    adoptable: bool
 
     def run(self, task: Task, control: Control) -> Outcome:
         """Do the task. Never raises for what the agent did: a failure is an outcome."""

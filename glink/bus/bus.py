@@ -1,0 +1,197 @@
+"""The one face of the bus: what happened, in order, and nothing that was acknowledged is ever lost.
+
+One `Bus` in one daemon owns the directory. The conductor's thread stages events, folds what it gets back, and commits:
+what a commit returned from is durable and may have effects. Blobs, checkpoints and `read` serve any thread. Nothing
+outside this package knows that the bus is files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from glink.bus import holder, marks
+from glink.bus.blobs import Blobs
+from glink.bus.checkpoints import Checkpoint, Checkpoints
+from glink.bus.encode import Encoder
+from glink.bus.fsio import Disk, disk_errors, make_folder, replace_file
+from glink.bus.history import End, History
+from glink.bus.log import Log
+from glink.bus.mask import Mask
+from glink.bus.recovery import Recovered, recover
+from glink.clock import Clock, text_of
+from glink.errors import BusError
+from glink.event import Record
+from glink.limits import Limits
+
+
+class Bus:
+    """An open bus. `epoch` counts the openings; `clean` says whether the stop before this opening was a clean one.
+
+    `secret` is 32 random bytes that belong to this bus.
+    """
+
+    def __init__(
+        self, disk: Disk, path: Path, *, lock: int, found: Recovered, log: Log, mask: Mask, secret: bytes
+    ) -> None:
+        """For `open` alone."""
+        self.path = path
+        self.epoch = found.epoch
+        self.clean = found.clean
+        self.secret = secret
+        self.blobs = Blobs(disk, path / "blobs" / "sha256", mask)
+        self._disk = disk
+        self._lock: int | None = lock
+        self._log = log
+        self._history = History(disk, path / "events", trusted=True)
+        self._checkpoints = Checkpoints(disk, path / "checkpoints", self._crc_at)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        clock: Clock,
+        limits: Limits,
+        secrets: Sequence[str] = (),
+        disk: Disk | None = None,
+        sync: bool = True,
+    ) -> Bus:
+        """Takes the directory, made where it is missing, and recovers it; appends nothing.
+
+        Raises BusHeld (another daemon has it), BusFormat (written by a newer version), BusCorrupt (acknowledged records
+        are damaged) and BusError (the disk does not do what is asked). `secrets` are masked in all that is stored.
+        `sync=False` leaves out the sync of a commit: for measuring only, a power cut then loses what was acknowledged.
+        """
+        disk = disk or Disk()
+        path = path.absolute()
+        with disk_errors(f"the bus {path} cannot be opened"):
+            make_folder(disk, path)
+            lock = holder.take(disk, path)
+            try:
+                found = recover(disk, path, time=text_of(clock.now()), limits=limits)
+                if not disk.exists(path / ".gitignore"):
+                    replace_file(disk, path / ".gitignore", b"*\n")
+                secret, mask = marks.read_secret(disk, path), Mask(secrets)
+                encoder = Encoder(limits, mask)
+                log = Log(disk, path, found, now=clock.now, encoder=encoder, limits=limits, sync=sync)
+                return cls(disk, path, lock=lock, found=found, log=log, mask=mask, secret=secret)
+            except BaseException:
+                disk.close(lock)
+                raise
+
+    def announce(self, *, url: str = "") -> None:
+        """Names this process in LOCK, for whoever finds the bus held; does nothing while LOCK says so already."""
+        with disk_errors("LOCK cannot be written"):
+            holder.announce(self._disk, self.path, holder.Holder(os.getpid(), url))
+
+    # -- the log: the conductor's thread only ------------------------------------------------------------------
+
+    @property
+    def durable_seq(self) -> int:
+        return self._log.durable.seq
+
+    @property
+    def staged_bytes(self) -> int:
+        return self._log.staged_bytes
+
+    @property
+    def unpublished(self) -> int:
+        """How many commits other processes were not told of, because `durable` could not be written."""
+        return self._log.unpublished
+
+    def stage(self, body: dict[str, Any]) -> Record:
+        """Puts an event into the batch and returns it as it will stand on the bus, to be folded.
+
+        `body` has the keys of a Record after `time`, in their order. Raises BusError, and nothing is staged then, for
+        an event that is too long, too deep or no JSON, and when the batch is full.
+        """
+        return self._log.stage(body)
+
+    def commit(self) -> None:
+        """Makes the batch durable; effects come after.
+
+        Raises BusError, and the batch is gone then: with `errno` when the disk did not take it (its seqs are given out
+        again, the bus goes on), with `poisoned` when a sync failed (whether it is durable is unknown, and every further
+        call raises).
+        """
+        self._log.commit()
+
+    def rollback(self) -> None:
+        """Drops the batch; its seqs are given out again."""
+        self._log.rollback()
+
+    def close(self, *, clean: bool = True) -> None:
+        """Gives the directory back; what is staged is dropped. `clean` marks the stop, as the last thing, on the disk."""
+        if self._lock is None:
+            return
+        lock, self._lock = self._lock, None
+        try:
+            with disk_errors("the bus cannot be closed cleanly"):
+                self._log.close(clean=clean)
+        finally:
+            holder.withdraw(self._disk, self.path)
+            self._disk.close(lock)
+
+    # -- what happened ------------------------------------------------------------------------------------------
+
+    def replay(self, after: int) -> Iterator[Record]:
+        """The durable records with a seq above `after`, in order."""
+        with disk_errors("the log cannot be read"):
+            yield from self._history.replay(after, self._end())
+
+    def read(self, seq: int) -> Record | None:
+        """One durable record."""
+        if not 0 < seq <= self.durable_seq:
+            return None
+        with disk_errors("the log cannot be read"):
+            return self._history.read(seq, self._end())
+
+    # -- checkpoints: any thread --------------------------------------------------------------------------------
+
+    def checkpoints(self) -> Iterator[Checkpoint]:
+        """Every checkpoint that is whole and of this log, the one before it where the newest is not."""
+        with disk_errors("the checkpoints cannot be read"):
+            yield from self._checkpoints.load()
+
+    @property
+    def manifest_seq(self) -> int:
+        """Every record up to here is in the checkpoints; 0 without a manifest. Fold from here on."""
+        with disk_errors("the checkpoints cannot be read"):
+            return self._checkpoints.manifest_seq
+
+    @property
+    def bad_checkpoints(self) -> int:
+        """How many checkpoints were found damaged or of another log when they were last read."""
+        return self._checkpoints.bad
+
+    def write_checkpoint(self, name: str, seq: int, payload: bytes) -> None:
+        """The state of `name` (a project, or `.world`) after the durable record `seq`."""
+        self._must_be_durable(seq)
+        with disk_errors(f"the checkpoint of {name} cannot be written"):
+            self._checkpoints.write(name, seq, payload)
+
+    def write_manifest(self, seq: int) -> None:
+        """Says that each checkpoint holds all that concerns it up to `seq`."""
+        self._must_be_durable(seq)
+        with disk_errors("the manifest cannot be written"):
+            self._checkpoints.write_manifest(seq)
+
+    def _must_be_durable(self, seq: int) -> None:
+        if not 0 <= seq <= self.durable_seq:
+            raise BusError(
+                f"a checkpoint at {seq} would be ahead of the log, which is durable up to {self.durable_seq}"
+            )
+
+    def _crc_at(self, seq: int) -> str | None:
+        durable = self._log.durable
+        if seq == durable.seq:
+            return durable.crc.decode()
+        found = self.read(seq)
+        return None if found is None else str(found["crc"])  # type: ignore[typeddict-item]
+
+    def _end(self) -> End:
+        durable = self._log.durable
+        return End(durable.first, durable.offset)

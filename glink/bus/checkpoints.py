@@ -1,0 +1,200 @@
+"""Verified copies of folded state: `checkpoints/<project>.json`, the one before it as `.prev`, and the manifest.
+
+A file is one line of JSON and the payload:
+
+    {"glink":"checkpoint","format":1,"name":"coffee","seq":7,"crc":"<of record 7>","bytes":2,"sha256":"…"}\n{}
+
+`sha256` is of the line before `,"sha256":` and of the payload, so every truncation and every flipped bit is seen.
+The manifest (`.manifest.json`) has the same shape; its payload is {name: seq} of all checkpoints that it vouches for.
+The state is never the truth: a bad file is passed over and counted, and the log is folded from further back.
+Called by the bus and by readers in other processes; both take `checkpoints/.lock`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+from urllib.parse import quote
+
+from glink.bus.fsio import Disk, discard, read_file, write_new
+from glink.clock import wait_for
+from glink.jsontext import JSONError, dumps, loads
+
+FORMAT = 1
+MANIFEST = ".manifest"
+NO_CRC = "00000000"
+_DIGEST_BYTES = 77  # ,"sha256":"<64 hex digits>"}
+_PATIENCE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The state of one project (or `.world`) after the record `seq`, whose crc is `crc`."""
+
+    name: str
+    seq: int
+    crc: str
+    payload: bytes
+
+
+def encode(checkpoint: Checkpoint) -> bytes:
+    head = dumps(
+        {
+            "glink": "checkpoint",
+            "format": FORMAT,
+            "name": checkpoint.name,
+            "seq": checkpoint.seq,
+            "crc": checkpoint.crc,
+            "bytes": len(checkpoint.payload),
+        }
+    )[:-1]
+    digest = sha256(head + checkpoint.payload).hexdigest().encode()
+    return b'%b,"sha256":"%b"}\n%b' % (head, digest, checkpoint.payload)
+
+
+def decode(data: bytes) -> Checkpoint | None:
+    """None for whatever is not byte for byte what `encode` gave."""
+    line, newline, payload = data.partition(b"\n")
+    head, tail = line[:-_DIGEST_BYTES], line[-_DIGEST_BYTES:]
+    digest = sha256(head + payload).hexdigest().encode()
+    if not newline or tail != b',"sha256":"%b"}' % digest:
+        return None
+    try:
+        fields = loads(line)
+    except JSONError:
+        return None
+    if fields["format"] != FORMAT or fields["bytes"] != len(payload):
+        return None
+    return Checkpoint(fields["name"], fields["seq"], fields["crc"], payload)
+
+
+def read_manifest(disk: Disk, folder: Path) -> Checkpoint | None:
+    """The manifest or the one before it; None when neither is whole."""
+    return _first_whole(disk, folder, f"{MANIFEST}.json", lambda found: found.name == MANIFEST)
+
+
+class Checkpoints:
+    """The folder. `crc_at(seq)` gives the crc of a durable record, None for one that the log does not have."""
+
+    def __init__(self, disk: Disk, folder: Path, crc_at: Callable[[int], str | None]) -> None:
+        self._disk = disk
+        self._folder = folder
+        self._crc_at = crc_at
+        self._seqs: dict[str, int] | None = None
+        self._manifest_seq = 0
+        self._writing = Lock()
+        self.bad = 0
+
+    def load(self) -> Iterator[Checkpoint]:
+        """Every checkpoint that is whole and belongs to this log; the one before it where the newest is not."""
+        seqs: dict[str, int] = {}
+        bad = 0
+        for name in sorted(self._disk.listdir(self._folder)):
+            if not name.endswith(".json") or name == f"{MANIFEST}.json":
+                continue
+            with self._locked(fcntl.LOCK_SH):
+                newest = self._read(name)
+                found = newest or self._read(f"{name}.prev")
+            bad += newest is None
+            if found is not None:
+                seqs[found.name] = found.seq
+                yield found
+        self._seqs, self.bad = seqs, bad
+        self._manifest_seq = self._covered(seqs)
+
+    @property
+    def manifest_seq(self) -> int:
+        """Up to here every record is in the checkpoints that `load` gives; less than the manifest says if some are bad."""
+        self._known()
+        return self._manifest_seq
+
+    def write(self, name: str, seq: int, payload: bytes) -> None:
+        """Raises OSError. Seqs above what is durable and unknown ones are the caller's error."""
+        known = self._known()
+        with self._writing:
+            self._replace(Checkpoint(name, seq, self._crc(seq), payload))
+            known[name] = seq
+
+    def write_manifest(self, seq: int) -> None:
+        """Vouches for all checkpoints there are: each holds its project up to `seq`."""
+        known = self._known()
+        with self._writing:
+            self._replace(Checkpoint(MANIFEST, seq, self._crc(seq), dumps(known)))
+            self._manifest_seq = seq
+
+    def _known(self) -> dict[str, int]:
+        if self._seqs is None:
+            for _ in self.load():
+                pass
+        return {} if self._seqs is None else self._seqs
+
+    def _covered(self, seqs: dict[str, int]) -> int:
+        with self._locked(fcntl.LOCK_SH):
+            manifest = _first_whole(self._disk, self._folder, f"{MANIFEST}.json", self._belongs)
+        if manifest is None:
+            return 0
+        vouched = loads(manifest.payload)
+        short = [seqs.get(name, 0) for name, seq in vouched.items() if seqs.get(name, 0) < seq]
+        return min([manifest.seq, *short])
+
+    def _crc(self, seq: int) -> str:
+        crc = NO_CRC if seq == 0 else self._crc_at(seq)
+        if crc is None:
+            raise ValueError(f"record {seq} is not on the bus; a checkpoint can only hold what is durable")
+        return crc
+
+    def _belongs(self, found: Checkpoint) -> bool:
+        return found.crc == (NO_CRC if found.seq == 0 else self._crc_at(found.seq))
+
+    def _read(self, file: str) -> Checkpoint | None:
+        data = read_file(self._disk, self._folder / file)
+        found = decode(data) if data else None
+        return found if found is not None and self._belongs(found) else None
+
+    def _replace(self, checkpoint: Checkpoint) -> None:
+        """New file synced under a name of its own, then the old one becomes `.prev`, then the new one takes its name."""
+        path = self._folder / f"{quote(checkpoint.name, safe='@')}.json"
+        fresh, older = path.with_name(f"{path.name}.tmp"), path.with_name(f"{path.name}.prev.tmp")
+        discard(self._disk, fresh)
+        write_new(self._disk, fresh, encode(checkpoint))
+        # a damaged file must not push out the good one before it
+        keep_older = decode(read_file(self._disk, path) or b"") is not None
+        with self._locked(fcntl.LOCK_EX):
+            if keep_older:
+                discard(self._disk, older)
+                self._disk.link(path, older)
+                self._disk.rename(older, path.with_name(f"{path.name}.prev"))
+            self._disk.rename(fresh, path)
+        self._disk.fsync_dir(self._folder)
+        discard(self._disk, older)
+
+    @contextmanager
+    def _locked(self, operation: int) -> Iterator[None]:
+        """Waits a second for the others, then goes on: every file is checked as a whole, so the lock only saves retries."""
+        try:
+            fd = self._disk.open(
+                self._folder / ".lock", os.O_RDONLY | (os.O_CREAT if operation == fcntl.LOCK_EX else 0)
+            )
+        except FileNotFoundError:  # nobody has written a checkpoint yet
+            yield
+            return
+        try:
+            wait_for(lambda: self._disk.flock(fd, operation), seconds=_PATIENCE, every=0.002)
+            yield
+        finally:
+            self._disk.close(fd)
+
+
+def _first_whole(disk: Disk, folder: Path, name: str, accepted: Callable[[Checkpoint], bool]) -> Checkpoint | None:
+    for file in (name, f"{name}.prev"):
+        data = read_file(disk, folder / file)
+        found = decode(data) if data else None
+        if found is not None and accepted(found):
+            return found
+    return None

@@ -1,0 +1,110 @@
+"""The bus as other processes and threads see it: read-only, without the daemon, up to what is durable.
+
+Called by the reading verbs of the command line. While a daemon holds the bus, its `durable` says how far to read; else
+the end of the log is judged as recovery would, in memory, and nothing is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from glink.bus import holder, marks, segment
+from glink.bus.blobs import StoredBlobs
+from glink.bus.checkpoints import Checkpoint, Checkpoints, read_manifest
+from glink.bus.fsio import Disk, disk_errors
+from glink.bus.history import End, History, Judge
+from glink.bus.holder import Holder
+from glink.bus.recovery import judge
+from glink.clock import wait_for
+from glink.errors import NoState
+from glink.event import Record
+from glink.limits import Limits
+
+
+class BusReader:
+    """Raises NoState where there is no bus, BusFormat for a newer one."""
+
+    def __init__(self, path: Path, *, limits: Limits) -> None:
+        self.path = path.absolute()
+        self._disk = Disk()
+        self._events = self.path / "events"
+        self._limits = limits
+        with disk_errors(f"the bus {self.path} cannot be read"):
+            if not marks.check_format(self._disk, self.path) or not segment.firsts(self._disk, self._events):
+                raise NoState(f"no bus at {self.path}: nothing has run there yet; start it with `glink up`")
+        self.blobs = StoredBlobs(self._disk, self.path / "blobs" / "sha256")
+        self._history = History(self._disk, self._events, trusted=False)
+        self._checkpoints = Checkpoints(self._disk, self.path / "checkpoints", self._crc_at)
+
+    @property
+    def held(self) -> bool:
+        """Whether a daemon holds the bus now."""
+        with disk_errors(f"the bus {self.path} cannot be read"):
+            return holder.is_held(self._disk, self.path)
+
+    def holder(self) -> Holder | None:
+        """Who holds the bus; None when nobody does."""
+        if not self.held:
+            return None
+        with disk_errors(f"the bus {self.path} cannot be read"):
+            return holder.find(self._disk, self.path) or Holder(0, "")
+
+    def checkpoints(self) -> Iterator[Checkpoint]:
+        """As `Bus.checkpoints`."""
+        with disk_errors("the checkpoints cannot be read"):
+            yield from self._checkpoints.load()
+
+    @property
+    def manifest_seq(self) -> int:
+        """As `Bus.manifest_seq`."""
+        with disk_errors("the checkpoints cannot be read"):
+            return self._checkpoints.manifest_seq
+
+    def replay(self, after: int) -> Iterator[Record]:
+        """The records with a seq above `after` that are durable at the time of the call, in order."""
+        with disk_errors("the log cannot be read"):
+            end, is_tail = self._end()
+            yield from self._history.replay(after, end, judge=self._judge() if is_tail else None)
+
+    def read(self, seq: int) -> Record | None:
+        """One record."""
+        return next((record for record in self.replay(seq - 1) if record["seq"] == seq), None) if seq > 0 else None
+
+    def follow(self, after: int, *, stop: Callable[[], bool], every: float = 0.05) -> Iterator[Record]:
+        """`replay`, and then each record as it becomes durable, over restarts of the daemon, until `stop` says so."""
+        seen: tuple[End, bool] | None = None
+        while not stop():
+            with disk_errors("the log cannot be read"):
+                now = self._end()
+            if now != seen:
+                seen = now
+                for record in self.replay(after):
+                    after = record["seq"]
+                    yield record
+            wait_for(stop, seconds=every, every=every)
+
+    def _end(self) -> tuple[End, bool]:
+        """Where reading stops, and whether a torn batch may stand there."""
+        # the size first: bytes that were there before the bus was seen to be free are not in the making
+        last = segment.firsts(self._disk, self._events)[-1]
+        fd, _ = segment.open_segment(self._disk, self._events, last)
+        try:
+            size = self._disk.fstat(fd).st_size
+        finally:
+            self._disk.close(fd)
+        durable = marks.read_durable(self._disk, self.path)
+        if durable is not None and holder.is_held(self._disk, self.path):
+            return End(*durable), False
+        return End(last, size), True
+
+    def _judge(self) -> Judge:
+        clean = marks.read_clean(self._disk, self.path)
+        manifest = read_manifest(self._disk, self.path / "checkpoints")
+        floor = max(clean[0] if clean else 0, manifest.seq if manifest else 0)
+        return partial(judge, disk=self._disk, events=self._events, floor=floor, limits=self._limits)
+
+    def _crc_at(self, seq: int) -> str | None:
+        found = self.read(seq)
+        return None if found is None else str(found["crc"])  # type: ignore[typeddict-item]

@@ -1,0 +1,165 @@
+"""What is done to the bus directory between taking its lock and showing anything in it.
+
+Sweep what was half made · check the chain of segments · walk the last one to its first bad byte · decide whether that
+is the torn end of a batch that nobody was told of, or damage inside what was acknowledged · after an unclean stop copy
+the good part to a new file, since the page cache may hold what the disk does not. Called once, when the bus is opened.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from glink.bus import marks, record, segment
+from glink.bus.checkpoints import read_manifest
+from glink.bus.fsio import Disk, chunks, discard, make_folder, write_on
+from glink.bus.segment import Header, Prefix
+from glink.errors import BusCorrupt
+from glink.limits import Limits
+
+FOLDERS = ("events", "checkpoints", "blobs/sha256", "quarantine")
+_LEAST_BATCH = 4 << 20
+_LEAST_RECORD = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Where writing goes on: the segment, its end, the last seq and crc in it, the epoch of this opening."""
+
+    header: Header
+    end: int
+    seq: int
+    crc: bytes
+    epoch: int
+    clean: bool
+
+
+def recover(disk: Disk, bus: Path, *, time: str, limits: Limits) -> Recovered:
+    """Raises BusFormat before anything is touched, BusCorrupt before anything in the log is."""
+    has_format = marks.check_format(disk, bus)
+    for folder in FOLDERS:
+        make_folder(disk, bus / folder)
+    clean, manifest = marks.read_clean(disk, bus), read_manifest(disk, bus / "checkpoints")
+    floor = max(clean[0] if clean else 0, manifest.seq if manifest else 0)
+    epoch = marks.read_epoch(disk, bus) + 1
+    events = bus / "events"
+    firsts = segment.firsts(disk, events)
+    if firsts:
+        _check_chain(disk, events, firsts)
+    elif floor:
+        raise BusCorrupt(f"{events}: no segment is there, and records 1-{floor} are due")
+
+    _sweep(disk, bus)
+    if not has_format:
+        marks.write_format(disk, bus)
+    if not firsts:
+        marks.write_epoch(disk, bus, epoch)
+        return _start(disk, events, epoch=epoch, time=time)
+    prefix, was_clean = _mend_last(disk, bus, firsts[-1], clean=clean, floor=floor, limits=limits)
+    epoch = max(epoch, prefix.epoch + 1)
+    marks.write_epoch(disk, bus, epoch)
+    return _go_on(disk, events, firsts[-1], prefix, epoch=epoch, time=time, clean=was_clean)
+
+
+def judge(fd: int, header: Header, at: int, due: int, *, disk: Disk, events: Path, floor: int, limits: Limits) -> None:
+    """Returns when the bytes from `at` on, where record `due` is due, are a torn batch; raises BusCorrupt otherwise.
+
+    They are damage when a whole record of a later batch stands after them, and when records up to `floor` are known
+    to have been durable.
+    """
+    path = events / segment.name_of(header.first)
+    if due <= floor:
+        raise BusCorrupt(f"{path}: damaged at byte {at}: records {due}-{floor} were durable and are not readable")
+    longest = max(limits.record_bytes, _LEAST_RECORD)
+    size = max(limits.batch_bytes, _LEAST_BATCH) + longest
+    window = b"".join(chunks(disk, fd, at, at + size))
+    for seq, batch in record.whole_records(window, header.id, longest):
+        if batch > due:
+            raise BusCorrupt(
+                f"{path}: damaged at byte {at}: record {due} is due there and the later batch {batch} is whole, "
+                f"so records {due}-{seq - 1} or some of them are lost"
+            )
+
+
+def _check_chain(disk: Disk, events: Path, firsts: list[int]) -> None:
+    """Each segment but the last is sealed, and the header of the next one names it."""
+    expected = (1, 0, segment.NO_CRC)
+    for first in firsts:
+        path = events / segment.name_of(first)
+        fd, header = segment.open_segment(disk, events, first)
+        try:
+            seal = None if first == firsts[-1] else segment.read_seal(disk, fd, header)
+        finally:
+            disk.close(fd)
+        if (header.first, header.prev_id, header.prev_crc) != expected or header.prev_seq != first - 1:
+            raise BusCorrupt(f"{path}: does not follow the segment before it: record {expected[0]} is due")
+        if first == firsts[-1]:
+            return
+        if seal is None:
+            raise BusCorrupt(f"{path}: the seal is missing or damaged though a later segment is there")
+        expected = (seal.last + 1, header.id, seal.previous)
+
+
+def _sweep(disk: Disk, bus: Path) -> None:
+    for folder in (bus, *(bus / name for name in FOLDERS)):
+        for name in disk.listdir(folder):
+            if name.endswith((".new", ".tmp")):
+                disk.unlink(folder / name)
+
+
+def _start(disk: Disk, events: Path, *, epoch: int, time: str) -> Recovered:
+    segment.create(disk, events, first=1, epoch=epoch, time=time, previous=(0, segment.NO_CRC))
+    return _at_header(disk, events, 1, epoch=epoch, clean=True)
+
+
+def _go_on(disk: Disk, events: Path, first: int, prefix: Prefix, *, epoch: int, time: str, clean: bool) -> Recovered:
+    fd, header = segment.open_segment(disk, events, first)
+    disk.close(fd)
+    if not prefix.sealed:
+        return Recovered(header=header, end=prefix.end, seq=prefix.seq, crc=prefix.crc, epoch=epoch, clean=clean)
+    segment.create(disk, events, first=prefix.seq + 1, epoch=epoch, time=time, previous=(header.id, prefix.crc))
+    return _at_header(disk, events, prefix.seq + 1, epoch=epoch, clean=clean)
+
+
+def _at_header(disk: Disk, events: Path, first: int, *, epoch: int, clean: bool) -> Recovered:
+    fd, header = segment.open_segment(disk, events, first)
+    disk.close(fd)
+    return Recovered(header=header, end=header.size, seq=first - 1, crc=header.crc, epoch=epoch, clean=clean)
+
+
+def _mend_last(
+    disk: Disk, bus: Path, first: int, *, clean: tuple[int, bytes] | None, floor: int, limits: Limits
+) -> tuple[Prefix, bool]:
+    """The intact prefix of the last segment, and whether the last stop was clean."""
+    path = bus / "events" / segment.name_of(first)
+    fd, header = segment.open_segment(disk, path.parent, first)
+    try:
+        prefix = segment.intact_prefix(disk, fd, header)
+        size = disk.fstat(fd).st_size
+        torn = prefix.end < size
+        if torn or prefix.seq < floor:
+            judge(fd, header, prefix.end, prefix.seq + 1, disk=disk, events=path.parent, floor=floor, limits=limits)
+        was_clean = not torn and clean == (prefix.seq, prefix.crc)
+        if torn:
+            _copy(disk, fd, prefix.end, size, bus / "quarantine" / f"{path.name}.{prefix.end}.torn")
+        if not was_clean:
+            _copy(disk, fd, 0, prefix.end, path)
+    finally:
+        disk.close(fd)
+    return prefix, was_clean
+
+
+def _copy(disk: Disk, source: int, start: int, end: int, target: Path) -> None:
+    """The bytes [start, end) in a file of their own, synced, under the name of `target`."""
+    fresh = target.with_name(f"{target.name}.tmp")
+    discard(disk, fresh)
+    fd = disk.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        for piece in chunks(disk, source, start, end):
+            write_on(disk, fd, piece)
+        disk.fsync(fd)
+    finally:
+        disk.close(fd)
+    disk.rename(fresh, target)
+    disk.fsync_dir(target.parent)

@@ -1,0 +1,94 @@
+"""The command line's table of verbs, and the one place where errors become text and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import typer
+
+from glink.cli.shell import complain
+from glink.errors import GlinkError
+
+VERBS = (
+    "up",
+    "run",
+    "sync",
+    "status",
+    "plan",
+    "why",
+    "output",
+    "logs",
+    "events",
+    "validate",
+    "release",
+    "retry",
+    "cancel",
+    "suspend",
+    "resume",
+    "schema",
+)
+
+
+def application(verbs: Sequence[str] = VERBS) -> typer.Typer:
+    """The typer application with these verbs; each is a module of its own."""
+    app = typer.Typer(
+        name="glink",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="GitOps for agent teams: commit a workflow, Glink makes it true.\n\n`glink --version` prints the version.",
+    )
+    for verb in verbs:
+        app.command(name=verb)(_command(verb))
+    if len(verbs) == 1:
+        app.callback()(lambda: None)
+    return app
+
+
+def _command(verb: str) -> Callable[..., Any]:
+    command: Callable[..., Any] = import_module(f"glink.cli.{verb}").command
+    return command
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; the exit code (see `glink.errors` for what each means)."""
+    verb = next((one for one in arguments if not one.startswith("-")), "")
+    app = application((verb,) if verb in VERBS else VERBS)
+    as_json = "--json" in arguments
+    try:
+        code = app(list(arguments), standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except GlinkError as error:
+        complain(error, as_json=as_json)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has enough; python must not complain about it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"glink: {error}", file=sys.stderr)
+        return 74
+    except Exception as error:  # the last place: a bug must say so, with what we need to mend it
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    if isinstance(error, typer.Exit):
+        return int(error.exit_code)
+    if type(error).__module__.startswith(("typer", "click")) and hasattr(error, "exit_code"):
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        if message:
+            print(f"glink: {message}\nSee `glink --help`.", file=sys.stderr)
+        return int(error.exit_code)
+    traceback.print_exc()
+    print("glink: this is a bug; please report it with the lines above", file=sys.stderr)
+    return 70

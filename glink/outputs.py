@@ -1,0 +1,98 @@
+"""An answer held against what its step declares: format, JSON Schema, artifacts. Called in an agent's thread.
+
+What an agent wrote is data: it is parsed, checked and stored, nothing in it is run or rendered.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from glink.agents.agent import ErrorClass
+from glink.bus.blobs import Blobs
+from glink.jsontext import JSONError, canonical, dumps, loads
+from glink.limits import Limits
+from glink.workflow import Output, matches
+
+
+class OutputProblem(ValueError):
+    """The answer is not what the step declares; the text goes to the agent when it is asked again."""
+
+    def __init__(self, code: str, message: str, cls: ErrorClass = ErrorClass.INVALID_OUTPUT) -> None:
+        super().__init__(message)
+        self.code, self.cls = code, cls
+
+
+def shaped(wanted: Output, output: Any) -> Any:
+    """The answer in the wanted form: text, or a JSON value that its schema accepts; raises OutputProblem."""
+    if wanted.format == "text":
+        return output if isinstance(output, str) else dumps(output).decode()
+    value = _parsed(output) if isinstance(output, str) else output
+    if wanted.schema is not None:
+        errors = _checker(canonical(wanted.schema)).errors(value)
+        if errors:
+            raise OutputProblem("schema", "; ".join(errors[:5]))
+    return value
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return loads(text)
+    except JSONError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise OutputProblem("not-json", f"not JSON: {error.msg} at {place}; begins with {text[:80]!r}") from None
+
+
+@lru_cache(maxsize=256)
+def _checker(schema: bytes) -> Any:
+    from glink.json_schema import compile_schema
+
+    return compile_schema(loads(schema))
+
+
+def collect_artifacts(folder: Path, globs: tuple[str, ...], blobs: Blobs, limits: Limits) -> dict[str, str]:
+    """Store every regular file in the attempt's folder that a glob matches: relative path -> sha256.
+
+    Symlinks are never followed, so nothing outside the folder can be taken. Raises OutputProblem for a declared
+    artifact that is missing, and past `limits.artifact_files` or `limits.artifact_bytes`.
+    """
+    found: dict[str, str] = {}
+    unmatched = set(globs)
+    total = 0
+    for path, size in _regular_files(folder, limits.project_files):
+        hit = [glob for glob in globs if matches(path, glob)]
+        if not hit:
+            continue
+        unmatched.difference_update(hit)
+        total += size
+        if len(found) >= limits.artifact_files or total > limits.artifact_bytes:
+            raise OutputProblem(
+                "artifacts",
+                f"more than {limits.artifact_files} artifacts or {limits.artifact_bytes} bytes of them",
+                ErrorClass.TOO_LARGE,
+            )
+        found[path] = blobs.put_file(folder / path)
+    if unmatched:
+        raise OutputProblem("artifacts", f"declared artifacts were not made: {', '.join(sorted(unmatched))}")
+    return dict(sorted(found.items()))
+
+
+def _regular_files(folder: Path, most: int) -> Iterator[tuple[str, int]]:
+    """Relative path and size of every regular file, sorted; what the engine put there is left out."""
+    seen = 0
+    for parent, folders, files in os.walk(folder):
+        inside = os.path.relpath(parent, folder)
+        if inside == ".":
+            folders[:] = [name for name in folders if name not in ("in", "inputs")]
+        folders.sort()
+        for name in sorted(files):
+            seen += 1
+            if seen > most:
+                raise OutputProblem("artifacts", f"more than {most} files in the attempt's folder", ErrorClass.TOO_LARGE)
+            info = os.lstat(os.path.join(parent, name))
+            if stat.S_ISREG(info.st_mode):
+                yield (name if inside == "." else f"{inside}/{name}"), info.st_size

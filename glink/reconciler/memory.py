@@ -1,0 +1,110 @@
+"""States from the bus and back: checkpoints, then the records after them. The same for the daemon and for readers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from glink.event import Record
+from glink.state import ProjectState, fold
+from glink.world import World, fold_world
+
+WORLD = ".world"
+
+
+class Kept(Protocol):
+    """One checkpoint: whose, up to which seq, the packed state."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def payload(self) -> bytes: ...
+
+
+class Readable(Protocol):
+    """What a bus and a reader of one have in common."""
+
+    @property
+    def manifest_seq(self) -> int: ...
+    def checkpoints(self) -> Iterable[Kept]: ...
+    def replay(self, after: int) -> Iterator[Record]: ...
+
+
+class Writable(Protocol):
+    """Where checkpoints are written."""
+
+    def write_checkpoint(self, name: str, seq: int, payload: bytes) -> None: ...
+    def write_manifest(self, seq: int) -> None: ...
+
+
+@dataclass(slots=True)
+class Memory:
+    """All states as of `seq`. `saved` holds the seq up to which each project's checkpoint reaches."""
+
+    states: dict[str, ProjectState] = field(default_factory=dict)
+    world: World = field(default_factory=World)
+    seq: int = 0
+    saved: dict[str, int] = field(default_factory=dict)
+    same_boot: bool = True
+
+    @classmethod
+    def read(cls, bus: Readable) -> Memory:
+        """Fold everything that is durable."""
+        memory = cls()
+        for kept in bus.checkpoints():
+            memory._take(kept)
+        memory.seq = start = bus.manifest_seq if _complete(memory, bus.manifest_seq) else 0
+        for record in bus.replay(start):
+            memory.fold(record)
+        return memory
+
+    def _take(self, kept: Kept) -> None:
+        try:
+            if kept.name == WORLD:
+                self.world.restore(kept.payload)
+            else:
+                self.states[kept.name] = ProjectState.unpacked(kept.payload)
+        except (ValueError, TypeError, KeyError):
+            # Written by a version with another layout: the log has it all, and is read from the start.
+            self.saved[kept.name] = -1
+            self.states.pop(kept.name, None)
+            return
+        self.saved[kept.name] = kept.seq
+
+    def fold(self, record: Record) -> None:
+        """Take one more record."""
+        self.seq = record["seq"]
+        name = record.get("project")
+        if name is None:
+            fold_world(self.world, record)
+            return
+        state = self.states.get(name)
+        if state is None:
+            state = self.states[name] = ProjectState(name)
+        fold(state, record)
+
+    def save(self, bus: Writable, states: dict[str, ProjectState], world: World) -> None:
+        """Write a checkpoint for whatever changed since its last one, then the manifest."""
+        seq = max([world.seq, self.seq, *(state.seq for state in states.values())])
+        for name, state in states.items():
+            if self.saved.get(name) != state.seq:
+                bus.write_checkpoint(name, state.seq, state.packed())
+                self.saved[name] = state.seq
+        if self.saved.get(WORLD) != world.seq:
+            bus.write_checkpoint(WORLD, world.seq, world.packed())
+            self.saved[WORLD] = world.seq
+        bus.write_manifest(seq)
+
+
+def _complete(memory: Memory, manifest_seq: int) -> bool:
+    return bool(manifest_seq) and all(seq >= 0 for seq in memory.saved.values())
+
+
+def states_of(bus: Readable) -> tuple[dict[str, ProjectState], World]:
+    """What a reader needs."""
+    memory = Memory.read(bus)
+    return memory.states, memory.world
+

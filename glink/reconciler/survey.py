@@ -1,0 +1,161 @@
+"""Makes a project's report out of its desk: the board's decisions in words. Pure; nothing here decides anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from glink.clock import text_of
+from glink.jsontext import dumps
+from glink.reconciler.actions import RUNS, Decision, Dispatch, Reason, Status
+from glink.reconciler.board import Board
+from glink.reconciler.desk import Desk
+from glink.reconciler.plan import plan, waits_for
+from glink.report import Condition, Health, Report, Row, Sync, worst_health, worst_sync
+from glink.state import ProjectState, StepState
+
+PREVIEW = 200
+_STAYS = frozenset(
+    {Reason.UP_TO_DATE, Reason.RESTORED, Reason.KEPT, Reason.CONDITION_FALSE, Reason.UPSTREAM_SKIPPED, Reason.ORPHANED}
+)
+_PEOPLE = frozenset({Reason.UNKNOWN_OUTCOME, Reason.HELD, Reason.SUSPENDED})
+
+
+def survey(desk: Desk, now: float) -> Report:
+    """The report of one project at `now`; the board is refreshed in full, nothing is dispatched."""
+    state, errors = desk.state, tuple(problem.as_data() for problem in desk.problems)
+    if desk.board is None:
+        return Report(
+            project=desk.name,
+            sync=Sync.UNKNOWN,
+            health=Health.MISSING if state.orphaned else Health.UNKNOWN,
+            revision=state.revision,
+            generation=state.generation,
+            run=_run(state),
+            conditions=_conditions(desk, [], now),
+            errors=errors,
+        )
+    made = plan(desk.board, now=now)
+    dispatched = {action.step for action in made.actions if isinstance(action, Dispatch)}
+    rows = [_row(desk.board, step, step in dispatched) for step in desk.board.workflow.steps]
+    decisions = desk.board.decisions
+    sync = worst_sync([Sync.SYNCED if one.synced else Sync.OUT_OF_SYNC for one in decisions.values()])
+    applied = sync is Sync.SYNCED and state.run is None
+    return Report(
+        project=desk.name,
+        sync=Sync.UNKNOWN if desk.problems else sync,
+        health=worst_health([_health(one, row) for one, row in zip(decisions_in_order(desk.board), rows, strict=True)]),
+        revision=state.revision,
+        generation=state.generation,
+        last_attempted=state.revision,
+        last_applied=state.revision if applied else (state.settled.revision if state.settled else ""),
+        run=_run(state),
+        conditions=_conditions(desk, rows, now),
+        errors=errors,
+        steps=tuple(rows),
+        waiting=tuple(f"{row.step}: {row.detail or row.reason}" for row in rows if row.reason in _PEOPLE),
+        next=text_of(made.wake_at) if made.wake_at is not None else None,
+    )
+
+
+def decisions_in_order(board: Board) -> list[Decision]:
+    """The decisions in the order of the file."""
+    return [board.decisions[step] for step in board.workflow.steps]
+
+
+def _row(board: Board, step: str, dispatched: bool) -> Row:
+    spec, decision = board.workflow.steps[step], board.decisions[step]
+    past = board.state.steps.get(step) or StepState()
+    reason, holder, word = decision.reason, "", _word(decision)
+    if not dispatched and not decision.final and reason is not Reason.IN_FLIGHT:
+        reason, holder = waits_for(board, step)
+        word = "wait"
+    answer = decision.answer or past.answer
+    preview = None if answer is None else _preview(answer.output, answer.blob)
+    return Row(
+        step=step,
+        name=spec.name,
+        agent=spec.agent or f"run:{spec.run.using if spec.run else ''}",
+        status=decision.status if word != "wait" or decision.final else _waiting(decision),
+        decision=word,
+        reason=reason,
+        detail=decision.detail,
+        holder=holder,
+        after=spec.after,
+        implied=spec.implied,
+        attempts=past.attempt,
+        changed=decision.wish.changed if decision.wish is not None else (),
+        may_run=decision.reason is Reason.WAITING_FOR,
+        due=text_of(decision.due) if decision.due is not None and decision.reason is Reason.BACKING_OFF else None,
+        output=preview,
+        digest=answer.digest if answer is not None else None,
+        artifacts=tuple(answer.artifacts) if answer is not None else (),
+        usage=answer.usage if answer is not None else {},
+        seconds=answer.seconds if answer is not None else None,
+        since=past.dispatched if past.fence else (answer.time if answer is not None else ""),
+    )
+
+
+def _waiting(decision: Decision) -> Status:
+    return decision.status if decision.status is Status.WAITING_PERSON else Status.WAITING
+
+
+def _word(decision: Decision) -> str:
+    if decision.wish is not None or decision.reason in RUNS:
+        return "run"
+    return "stay" if decision.reason in _STAYS else "wait"
+
+
+def _preview(output: Any, blob: str | None) -> str:
+    if blob is not None:
+        return f"(a body of its own: {blob[:12]})"
+    text = output if isinstance(output, str) else dumps(output).decode()
+    return text if len(text) <= PREVIEW else f"{text[:PREVIEW]}…"
+
+
+def _health(decision: Decision, row: Row) -> Health:
+    if not decision.sound:
+        return Health.SUSPENDED if decision.status is Status.WAITING_PERSON else Health.DEGRADED
+    if decision.final:
+        return Health.HEALTHY
+    if row.reason in (Reason.SUSPENDED, Reason.OTHER_ENGINE):
+        return Health.SUSPENDED
+    if row.reason is Reason.AGENT_PAUSED:
+        return Health.DEGRADED
+    return Health.MISSING if row.reason is Reason.NO_WORKER else Health.PROGRESSING
+
+
+def _run(state: ProjectState) -> dict[str, Any] | None:
+    if state.run is not None:
+        run = state.run
+        return {"number": run.number, "status": "running", "cause": run.cause, "force": run.force, "since": run.opened}
+    if state.settled is not None:
+        ended = state.settled
+        return {"number": ended.number, "status": ended.status, "revision": ended.revision, "since": ended.time}
+    return None
+
+
+def _conditions(desk: Desk, rows: list[Row], now: float) -> tuple[Condition, ...]:
+    state, generation = desk.state, desk.state.generation
+    found = []
+    if desk.problems:
+        first = desk.problems[0]
+        more = f" (and {len(desk.problems) - 1} more)" if len(desk.problems) > 1 else ""
+        found.append(Condition("SpecValid", False, "Invalid", f"{first}{more}", "", generation))
+    elif desk.workflow is not None:
+        found.append(Condition("SpecValid", True, "Valid", "", state.changed, generation))
+    if state.orphaned:
+        found.append(Condition("Orphaned", True, "FilesGone", "its files are gone; history and answers are kept"))
+    if rows:
+        late = [row.step for row in rows if row.decision == "run" or row.may_run or row.status == Status.RUNNING]
+        done = not late and state.run is None
+        message = "" if done else f"steps to go: {', '.join(late[:10]) or 'none that can run'}"
+        found.append(Condition("Applied", done, "Settled" if done else "Pending", message, state.changed, generation))
+    if state.suspended or (desk.workflow is not None and desk.workflow.suspend):
+        by = "a person" if state.suspended else "the file"
+        found.append(Condition("Suspended", True, "Suspended", f"suspended by {by}", "", generation))
+    if state.params_overridden:
+        found.append(Condition("ParamsOverridden", True, "FileChanged", "the file's parameters replaced a request's"))
+    tolerated = [row.step for row in rows if row.status == Status.FAILED and desk.workflow and desk.workflow.steps[row.step].allow_failure]
+    if tolerated:
+        found.append(Condition("ToleratedFailure", True, "AllowFailure", f"steps: {', '.join(tolerated)}"))
+    return tuple(found)

@@ -1,0 +1,180 @@
+"""The control verbs: each looks at the state and says which events it comes to, or refuses with the reason. Pure.
+
+One table for the command line, the daemon's channel and the API; each verb is idempotent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from glink.errors import Conflict, Refused, UsageError
+from glink.limits import Limits
+from glink.params import check_params
+from glink.reconciler.actions import Decision, Reason, Status
+from glink.reconciler.desk import Desk
+
+
+@dataclass(slots=True)
+class Deed:
+    """What a verb comes to: bodies of events, attempts to end, whether the parameters change, what to answer."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    kill: list[int] = field(default_factory=list)
+    answer: dict[str, Any] = field(default_factory=dict)
+
+
+Verb = Callable[[Desk, Mapping[str, Any], str, Limits], Deed]
+
+
+def sync(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> Deed:
+    """Settle what is out of date: nothing to record, the look itself is the deed."""
+    _board(desk)
+    return Deed(answer={"run": _open_run(desk)})
+
+
+def run(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> Deed:
+    """Ask for a run: joins the open one that is alike, queues behind another, or opens one."""
+    workflow = _board(desk).workflow
+    force, params = bool(arguments.get("force")), dict(arguments.get("params") or {})
+    check_params(workflow, params)
+    state = desk.state
+    if state.orphaned:
+        raise Refused(f"the files of {desk.name} are gone: put them back, or run another project")
+    current = state.run
+    if current is not None:
+        if params and params != state.params:
+            raise Conflict(f"run {current.number} of {desk.name} is open with other parameters: wait for it or cancel it")
+        if current.floor and current.force == force and not params:
+            return Deed(answer={"run": current.number, "joined": True})
+        alike = [number for number, one in enumerate(state.queue, current.number + 1) if _alike(one, force, params)]
+        if alike and not force:
+            return Deed(answer={"run": alike[0], "joined": True})
+        if len(state.queue) >= limits.queued_runs:
+            raise Refused(f"{desk.name} has {limits.queued_runs} runs waiting already")
+    number = state.runs + len(state.queue) + 1
+    data = {"cause": arguments.get("cause", "request"), "force": force, "params": params, "by": by}
+    event = {"type": "run.requested", "project": desk.name, "run": number, "data": data}
+    return Deed([event], answer={"run": number, "joined": False})
+
+
+def _alike(request: Mapping[str, Any], force: bool, params: Mapping[str, Any]) -> bool:
+    return bool(request["force"]) == force and request["params"] == params
+
+
+def release(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> Deed:
+    """Let held steps of this generation go."""
+    _board(desk)
+    current, wanted = desk.state.generation, arguments.get("generation")
+    if wanted is not None and wanted != current:
+        raise Conflict(f"{desk.name} is at generation {current} by now, not {wanted}: look at `glink plan {desk.name}`")
+    if desk.state.released >= current:
+        return Deed(answer={"generation": current})
+    event = {"type": "project.released", "project": desk.name, "data": {"generation": current, "by": by}}
+    return Deed([event], answer={"generation": current})
+
+
+def retry(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> Deed:
+    """Run a step again from attempt 1, whatever it answered; without a step all that failed or were cancelled."""
+    decisions = _board(desk).decisions
+    if (step := arguments.get("step")) is not None:
+        steps = [_known(desk, step)]
+        _refuse_unless(decisions[step], step, "retry", _RETRY)
+    else:
+        steps = [name for name, one in decisions.items() if one.status in _BROKEN]
+        if not steps:
+            raise Refused(f"nothing in {desk.name} failed or was cancelled: name a step to run it again")
+    number = desk.state.run.number if desk.state.run else desk.state.runs + 1
+    data = {"cause": "retry", "force": False, "params": {}, "steps": steps[:500], "by": by}
+    event = {"type": "run.requested", "project": desk.name, "run": number, "data": data}
+    return Deed([event], answer={"run": number, "steps": steps})
+
+
+def cancel(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> Deed:
+    """End a step that runs or waits; without a step all of them."""
+    decisions = _board(desk).decisions
+    if (step := arguments.get("step")) is not None:
+        steps = [_known(desk, step)]
+        _refuse_unless(decisions[step], step, "cancel", _CANCEL)
+    else:
+        steps = [name for name, one in decisions.items() if not one.final]
+    deed = Deed(answer={"steps": steps})
+    for name in steps:
+        if decisions[name].status is Status.CANCELLED:
+            continue
+        past = desk.state.steps.get(name)
+        fence = past.fence if past is not None else 0
+        event: dict[str, Any] = {"type": "step.cancelled", "project": desk.name, "step": name}
+        if fence:
+            event["fence"] = fence
+            deed.kill.append(fence)
+        deed.events.append({**event, "data": {"by": by}})
+    return deed
+
+
+def suspend(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> Deed:
+    """Dispatch nothing more until `resume`."""
+    if desk.state.suspended:
+        return Deed()
+    return Deed([{"type": "project.suspended", "project": desk.name, "data": {"by": by}}])
+
+
+def resume(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> Deed:
+    """Go on after `suspend`."""
+    if desk.workflow is not None and desk.workflow.suspend:
+        raise Refused(f"{desk.name} is suspended by its file: take out `suspend: true`")
+    if not desk.state.suspended:
+        return Deed()
+    return Deed([{"type": "project.resumed", "project": desk.name, "data": {"by": by}}])
+
+
+VERBS: Mapping[str, Verb] = {
+    "sync": sync,
+    "run": run,
+    "release": release,
+    "retry": retry,
+    "cancel": cancel,
+    "suspend": suspend,
+    "resume": resume,
+}
+
+_BROKEN = frozenset({Status.FAILED, Status.CANCELLED, Status.WAITING_PERSON})
+_RETRY: Mapping[Status, str] = {
+    Status.RUNNING: "it is running: cancel it first",
+    Status.SKIPPED: "its condition, or a step before it, skips it",
+}
+_CANCEL: Mapping[Status, str] = {
+    Status.SUCCEEDED: "it has succeeded",
+    Status.FAILED: "it has failed already",
+    Status.SKIPPED: "it is skipped",
+}
+
+
+def _refuse_unless(decision: Decision, step: str, verb: str, table: Mapping[Status, str]) -> None:
+    if (why := table.get(decision.status)) is not None:
+        raise Refused(f"cannot {verb} step {step}: {why}")
+    if decision.reason is Reason.UPSTREAM_FAILED and verb == "retry":
+        raise Refused(f"cannot retry step {step}: {decision.detail}; retry that one")
+
+
+def _known(desk: Desk, step: str) -> str:
+    from difflib import get_close_matches
+
+    steps = _board(desk).workflow.steps
+    if step not in steps:
+        close = get_close_matches(step, steps, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UsageError(f"{desk.name} has no step {step}{hint}")
+    return step
+
+
+def _board(desk: Desk) -> Any:
+    if desk.board is None:
+        first = f": {desk.problems[0]}" if desk.problems else ""
+        raise Refused(f"{desk.name} has no valid workflow yet{first}")
+    return desk.board
+
+
+def _open_run(desk: Desk) -> int | None:
+    return desk.state.run.number if desk.state.run is not None else None

@@ -1,0 +1,98 @@
+"""What people and programs are told of a project: plain values, the same in the CLI, the API and on the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Sync(StrEnum):
+    """Whether what is wanted is what is done; in order of badness."""
+
+    SYNCED = "Synced"
+    OUT_OF_SYNC = "OutOfSync"
+    UNKNOWN = "Unknown"
+
+
+class Health(StrEnum):
+    """How the steps are; in order of badness."""
+
+    HEALTHY = "Healthy"
+    MISSING = "Missing"
+    SUSPENDED = "Suspended"
+    PROGRESSING = "Progressing"
+    DEGRADED = "Degraded"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One statement on a project, derived from its state."""
+
+    type: str
+    status: bool
+    reason: str
+    message: str = ""
+    since: str = ""
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One step. `decision` is run, stay or wait; `output` the beginning of the standing answer; `seconds` of its attempt."""
+
+    step: str
+    agent: str
+    status: str
+    decision: str
+    reason: str
+    detail: str = ""
+    holder: str = ""
+    name: str | None = None
+    after: tuple[str, ...] = ()
+    implied: bool = False
+    attempts: int = 0
+    changed: tuple[str, ...] = ()
+    may_run: bool = False
+    due: str | None = None
+    output: str | None = None
+    digest: str | None = None
+    artifacts: tuple[str, ...] = ()
+    usage: dict[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One project. `errors` are the problems of its newest files, as data."""
+
+    project: str
+    sync: Sync
+    health: Health
+    instance: str = ""
+    revision: str = ""
+    generation: int = 0
+    last_attempted: str = ""
+    last_applied: str = ""
+    run: dict[str, Any] | None = None
+    conditions: tuple[Condition, ...] = ()
+    errors: tuple[dict[str, Any], ...] = ()
+    steps: tuple[Row, ...] = ()
+    waiting: tuple[str, ...] = ()
+    next: str | None = None
+
+
+_SYNC = list(Sync)
+_HEALTH = list(Health)
+
+
+def worst_sync(all_of_them: list[Sync]) -> Sync:
+    """The worst; Synced for none."""
+    return max(all_of_them, key=_SYNC.index, default=Sync.SYNCED)
+
+
+def worst_health(all_of_them: list[Health]) -> Health:
+    """The worst; Healthy for none."""
+    return max(all_of_them, key=_HEALTH.index, default=Health.HEALTHY)

@@ -1,0 +1,119 @@
+"""The small renderer: literals, and texts with plain paths such as `{{ steps[1].output }}` or `{{ params.city }}`.
+
+Most tasks are no more than that, and compiling one with Jinja costs a hundred times as much; a property test holds the
+two equal. Whatever is not plainly right is left to Jinja, which says what is wrong. Called by `template`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from glink.limits import Limits
+from glink.templates.names import RUN_FIELDS, STEP_FIELDS, Found, Names, text_key
+from glink.templates.problems import RenderProblem
+from glink.templates.values import Absent, Steps, lookup, text_of
+
+_SUBSCRIPT: Final = r"""\.[A-Za-z][A-Za-z0-9_]*|\[(?:0|[1-9][0-9]{0,8})\]|\["[^"\\{}\r\n]*"\]|\['[^'\\{}\r\n]*'\]"""
+_MARKUP: Final = re.compile(r"\{[{%#]")
+_PATH: Final = re.compile(rf"\{{\{{\s*([a-z]+)((?:{_SUBSCRIPT}){{0,16}})\s*\}}\}}")
+_KEY: Final = re.compile(r"""\.(\w+)|\[(\d+)\]|\["([^"]*)"\]|\['([^']*)'\]""")
+
+Path = tuple[str, tuple[str | int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A text with plain paths, taken apart."""
+
+    pieces: tuple[str | Path, ...]
+    names: Names
+    characters: int
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        """The text with the values; raises RenderProblem."""
+        parts, size = [], 0
+        for piece in self.pieces:
+            part = piece if type(piece) is str else text_of(_value(values, piece))  # type: ignore[arg-type]
+            size += len(part)
+            if size > self.characters:
+                raise RenderProblem(f"the text is longer than {self.characters} characters")
+            parts.append(part)
+        return "".join(parts)
+
+
+def is_literal(source: str) -> bool:
+    """Whether the text has no markup at all."""
+    return "{" not in source or not _MARKUP.search(source)
+
+
+def one_newline(source: str) -> str:
+    """The text with every line end as a line feed, as Jinja has it."""
+    return source.replace("\r\n", "\n").replace("\r", "\n") if "\r" in source else source
+
+
+def parse(source: str, texts: Mapping[str, str], limits: Limits) -> Plain | None:
+    """The template taken apart; None when it is more than plain paths, or not right."""
+    source, found = one_newline(source), Found()
+    pieces: list[str | Path] = []
+    done = 0
+    while markup := _MARKUP.search(source, done):
+        match = _PATH.match(source, markup.start())
+        path = _path(match, found, texts) if match else None
+        if match is None or path is None:
+            return None
+        if markup.start() > done:
+            pieces.append(source[done : markup.start()])
+        pieces.append(path)
+        done = match.end()
+    if done < len(source):
+        pieces.append(source[done:])
+    return Plain(tuple(pieces), found.names(), limits.render_characters)
+
+
+def _path(match: re.Match[str], found: Found, texts: Mapping[str, str]) -> Path | None:
+    root = match[1]
+    keys = tuple(_key(one) for one in _KEY.finditer(match[2]))
+    match root:
+        case "project":
+            return root, keys
+        case "attempt" | "now" | "revision" | "trigger":
+            found.root(root)
+            return root, keys
+        case "run" if keys and keys[0] in RUN_FIELDS:
+            found.root(root)
+            return root, keys
+        case "params" if keys:
+            found.params.add(str(keys[0]))
+            return root, keys
+        case "steps" if len(keys) > 1 and keys[1] in STEP_FIELDS:
+            found.steps.add(str(keys[0]))
+            return root, keys
+        case "files" if keys and isinstance(keys[0], str):
+            key = text_key(keys[0])
+            if key is None or key not in texts:
+                return None
+            found.files.add(key)
+            return root, (key, *keys[1:])
+        case _:
+            return None
+
+
+def _key(match: re.Match[str]) -> str | int:
+    if match[2] is not None:
+        return int(match[2])
+    return next(one for one in match.groups() if one is not None)
+
+
+def _value(values: Mapping[str, Any], path: Path) -> Any:
+    root, keys = path
+    value: Any = values[root] if root in values else Absent(f"there is no {root}")
+    if root == "steps":
+        value = Steps(values[root])
+    for key in keys:
+        if type(value) is Absent:
+            break
+        value = lookup(value, key)
+    return value

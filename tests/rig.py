@@ -1,0 +1,214 @@
+"""The real conductor over a real bus, with agents whose answers a test scripts: no threads, no clock of the wall.
+
+`Rig` is built anew to play a restart. Every job that is dispatched waits in `jobs` until the test answers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from glink import digest
+from glink.agents.agent import Adoption
+from glink.app import surroundings_of
+from glink.bus.bus import Bus
+from glink.bus.fsio import Disk
+from glink.event import Record
+from glink.jsontext import canonical
+from glink.limits import Limits
+from glink.project import Loaded
+from glink.reconciler.conductor import Conductor
+from glink.reconciler.desk import Desk
+from glink.reconciler.dispatch import Job
+from glink.reconciler.inbox import Inbox, Request, Result
+from glink.reconciler.memory import Memory
+from glink.roster import AgentSpec, CommandSpec
+from glink.watch.source import Observation
+from glink.workflow import Workflow
+
+START = 1_800_000_000.0
+
+
+class Hands:
+    """Stands where the dispatcher stands: takes jobs, and keeps them until the test says what became of them."""
+
+    def __init__(self, adoption: Adoption = Adoption.NEVER_STARTED) -> None:
+        self.jobs: dict[int, Job] = {}
+        self.started: list[Job] = []
+        self.cancelled: list[int] = []
+        self.adoption = adoption
+
+    def start(self, job: Job) -> None:
+        self.jobs[job.task.fence] = job
+        self.started.append(job)
+
+    def adopt(self, job: Job, *, same_boot: bool) -> Adoption:
+        if self.adoption in (Adoption.RUNNING, Adoption.FINISHED):
+            self.jobs[job.task.fence] = job
+        return self.adoption
+
+    def cancel(self, fence: int) -> None:
+        self.cancelled.append(fence)
+
+    def let_go(self, *, kill: bool) -> None:
+        self.jobs.clear()
+
+    def publish(self, target: Path, artifacts: Mapping[str, str]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def in_flight(self) -> int:
+        return len(self.jobs)
+
+
+@dataclass
+class Time:
+    """A clock that stands still until it is moved."""
+
+    at: float = START
+
+    def now(self) -> float:
+        return self.at
+
+
+AGENTS = {name: AgentSpec(name=name, kind="echo", options={}, profile="p1") for name in ("a", "b")}
+
+
+@dataclass
+class Rig:
+    """One engine's life over the bus at `path`."""
+
+    path: Path
+    disk: Disk | None = None
+    time: Time = field(default_factory=Time)
+    agents: Mapping[str, AgentSpec] = field(default_factory=lambda: AGENTS)
+    commands: Mapping[str, CommandSpec] = field(default_factory=dict)
+    engine: str | None = None
+    adoption: Adoption = Adoption.NEVER_STARTED
+    concurrency: int = 64
+
+    def __post_init__(self) -> None:
+        limits = Limits()
+        self.bus = Bus.open(self.path, clock=self.time, limits=limits, disk=self.disk, sync=self.disk is not None)
+        memory = Memory.read(self.bus)
+        world = memory.world
+        world.agents, world.commands, world.concurrency = self.agents, self.commands, self.concurrency
+        world.engine = self.engine
+        self.desks = {name: Desk(name, state) for name, state in memory.states.items()}
+        self.inbox, self.hands = Inbox(), Hands(self.adoption)
+        self.records: list[Record] = []
+        self.conductor = Conductor(
+            bus=self.bus,
+            memory=memory,
+            desks=self.desks,
+            world=world,
+            inbox=self.inbox,
+            dispatcher=self.hands,  # type: ignore[arg-type]
+            surroundings=surroundings_of(self.bus.blobs.get, self.desks),
+            clock=self.time,
+            limits=limits,
+            out=self.path / "out",
+            listeners=[self.records.extend],
+        )
+        self._last: dict[str, Loaded] = {}
+
+    def observe(self, *workflows: Mapping[str, Any], gone: tuple[str, ...] = (), revision: str = "") -> None:
+        """The files say this now: each a canonical workflow (see `glink.workflow`)."""
+        loaded = {}
+        for source in workflows:
+            raw = canonical(source)
+            sha = self.bus.blobs.put(raw)
+            workflow = Workflow.of(source, sha)
+            loaded[workflow.project] = Loaded(workflow.project, workflow, (), {"x.yaml": sha}, {sha: raw})
+        changed = frozenset(loaded)
+        self._last = {name: one for name, one in self._last.items() if name not in gone} | loaded
+        stamp = revision or f"files@sha256:{digest.of_value(sorted(one.workflow.digest for one in self._last.values() if one.workflow))[:16]}"
+        self.inbox.put(Observation(stamp, dict(self._last), changed, frozenset(gone)))
+        self.turn()
+
+    def turn(self) -> None:
+        """Passes until nothing more is to be decided without an answer or the clock."""
+        self.conductor.turn(0)
+        while self.conductor._todo or len(self.inbox):
+            self.conductor.turn(0)
+
+    def ask(self, verb: str, project: str, **arguments: Any) -> dict[str, Any]:
+        """A control verb; raises its refusal."""
+        request = Request(verb, project, arguments, "test")
+        self.inbox.put(request)
+        self.turn()
+        return request.wait(0)
+
+    def succeed(self, fence: int, output: Any = None) -> None:
+        """The agent answers; by default with the text it was given."""
+        job = self.hands.jobs.pop(fence)
+        body = job.task.text if output is None else output
+        raw = body.encode() if isinstance(body, str) else canonical(body)
+        data = {"digest": digest.brief(raw), "output": body, "seconds": 0.0}
+        self.inbox.put(Result(job.task.project, job.task.step, fence, job.agent, "step.succeeded", data))
+
+    def fail(self, fence: int, cls: str = "transient", code: str = "x", message: str = "it broke", **more: Any) -> None:
+        """The agent fails."""
+        job = self.hands.jobs.pop(fence)
+        data = {"class": cls, "code": code, "message": message, **more}
+        self.inbox.put(Result(job.task.project, job.task.step, fence, job.agent, "step.failed", data))
+
+    def settle(self, answer: Callable[[Job], Any] | None = None, rounds: int = 10_000) -> None:
+        """Answer everything, in the order of dispatch, until nothing is in flight; time passes where only that helps.
+
+        `answer(job)` gives the output, an Exception instance fails the attempt with its text as the class.
+        """
+        for _ in range(rounds):
+            self.turn()
+            if not self.hands.jobs:
+                if not self.conductor._timers:
+                    return
+                self.time.at = max(self.time.at, self.conductor._timers[0][0])
+                continue
+            fence = min(self.hands.jobs)
+            given = answer(self.hands.jobs[fence]) if answer is not None else None
+            if isinstance(given, Exception):
+                self.fail(fence, str(given))
+            else:
+                self.succeed(fence, given)
+        raise AssertionError("it does not settle")
+
+    def state(self, project: str) -> Any:
+        return self.desks[project].state
+
+    def reason(self, project: str, step: str) -> str:
+        """What the board thinks of a step now."""
+        desk = self.desks[project]
+        assert desk.board is not None
+        desk.board.refresh(desk.dirty or (), self.time.at)
+        desk.dirty = set()
+        return str(desk.board.decisions[step].reason)
+
+    def dispatched(self, project: str | None = None) -> list[str]:
+        """Steps dispatched so far by this rig, in order."""
+        return [job.task.step for job in self.hands.started if project in (None, job.task.project)]
+
+    def types(self) -> list[str]:
+        """Types of the events written so far by this rig."""
+        return [record["type"] for record in self.records]
+
+    def close(self, *, clean: bool = True) -> None:
+        if clean:
+            self.conductor.stop()
+        else:
+            self.bus.close(clean=False)
+
+
+def workflow(project: str, *steps: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """A canonical workflow; a step is given by `step(...)`."""
+    return {"v": 1, "project": project, "steps": [dict(one) for one in steps], **more}
+
+
+def step(name: str, task: str = "do it", after: tuple[str, ...] = (), agent: str = "a", **more: Any) -> dict[str, Any]:
+    """A canonical step."""
+    return {"id": name, "agent": agent, "task": task, "after": list(after), **more}

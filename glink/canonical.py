@@ -17,8 +17,6 @@ from glink.vocabulary import Defaults, Retry, Run, StepEntry, TextFile, Timeout,
 
 _MERGED: Final = ("env", "with_")
 _PLAIN: Final = ("name", "agent", "args", "stdin", "when", "inputs", "artifacts", "context")
-_RETRY: Final = tuple(Retry.model_fields)
-_TIMEOUT: Final = tuple(Timeout.model_fields)
 _NO_DEFAULTS: Final = Defaults()
 # What belongs to a script alone, and to an agent alone.
 _SCRIPT_ONLY: Final = ("args", "stdin")
@@ -99,19 +97,19 @@ def _values(draft: Draft, defaults: Defaults) -> None:
         own, general = getattr(entry, key), getattr(defaults, key)
         if own or general:
             form[key.rstrip("_")] = {**general, **(own or {})} if general else own
-    if entry.retry is not None or defaults.retry is not None:
-        form["retry"] = _written(defaults.retry, _RETRY) | _written(entry.retry, _RETRY)
-    if entry.timeout is not None or defaults.timeout is not None:
-        form["timeout"] = _written(defaults.timeout, _TIMEOUT) | _written(entry.timeout, _TIMEOUT)
+    for key in ("retry", "timeout"):
+        if joined := written(getattr(defaults, key)) | written(getattr(entry, key)):
+            form[key] = joined
     _output(draft, defaults)
 
 
-def _written(value: Retry | Timeout | float | None, keys: tuple[str, ...]) -> dict[str, Any]:
+def written(value: Retry | Timeout | float | None) -> dict[str, Any]:
+    """The keys of `retry:` or `timeout:` that were written, in seconds; one duration is the time-out `run`."""
     if value is None:
         return {}
     if isinstance(value, float):
         return {"run": value}
-    return {key: found for key in keys if (found := getattr(value, key)) is not None}
+    return {key: found for key in value.model_fields_set if (found := getattr(value, key)) is not None}
 
 
 def _output(draft: Draft, defaults: Defaults) -> None:

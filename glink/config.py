@@ -10,86 +10,36 @@ import dataclasses
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from glink import digest
-from glink.document import Document
-from glink.duration import Duration
+from glink.canonical import written
+from glink.document import Document, spell
+from glink.document import Path as Where
 from glink.errors import InvalidInput, Problem
 from glink.folder import Folder, UnreadableError
 from glink.jsontext import canonical
 from glink.limits import Limits
 from glink.mistakes import Mistake, mistakes, unknown
 from glink.roster import AgentSpec, CommandSpec
-from glink.vocabulary import AgentName, Retry, Strict, Timeout, TimeoutValue, VariableName
+from glink.salvage import as_far_as_right
+from glink.settings import AgentKeys, CommandKeys, ConfigFile
+from glink.vocabulary import AGENT_NAME
 from glink.yamltext import read_yaml
 
 FILE_NAME: Final = "glink-config.yaml"
 _LIMITS: Final = Limits()
 _SECRET_CHARACTERS: Final = 8
-_SECRET_NAME: Final = re.compile(r"(?:^|_)(?:\w*KEY|\w*TOKEN|\w*SECRET|\w*PASSWORD|PASS|\w*PASSPHRASE|\w*CREDENTIALS?)$")
+_SECRET_NAME: Final = re.compile(
+    r"(?:^|_)(?:\w*KEY|\w*TOKEN|\w*SECRET|\w*PASSWORD|PASS|\w*PASSPHRASE|\w*CREDENTIALS?)$"
+)
 # These keys of a kind do not decide what it answers.
 _NO_PROFILE: Final = frozenset({"exit_record"})
-
-ProjectGlobs = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=1_000)]
-Port = Annotated[int, Field(ge=0, le=65_535)]
-
-
-class ServerKeys(Strict):
-    host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
-    port: Port = 8426
-
-
-class BusKeys(Strict):
-    dir: Annotated[str, Field(min_length=1)] = "bus"
-    retention_days: int = Field(30, ge=1, le=36_500)
-
-
-class WorkKeys(Strict):
-    dir: Annotated[str, Field(min_length=1)] | None = None
-
-
-class ReporterKeys(Strict):
-    type: Literal["console"]
-
-
-class AgentKeys(Strict):
-    """What every kind of agent has; the kind adds keys of its own."""
-
-    type: str
-    env: list[VariableName] = []
-    allow: dict[str, Annotated[list[str | int | float | bool], Field(min_length=1)]] = {}
-    concurrency: int | None = Field(None, ge=1, le=10_000)
-    retry: Retry | None = None
-    timeout: TimeoutValue | None = None
-    projects: ProjectGlobs = ["*"]
-
-
-class CommandKeys(Strict):
-    exec: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
-    projects: ProjectGlobs = ["*"]
-    env: list[VariableName] = []
-    exit_record: bool = False
-
-
-class ConfigFile(Strict):
-    """The whole file. Agents are looked at one by one, since their kinds say what they may have."""
-
-    engine: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] | None = None
-    server: ServerKeys = ServerKeys()
-    bus: BusKeys = BusKeys()
-    work: WorkKeys = WorkKeys()
-    reporting: list[ReporterKeys] = [ReporterKeys(type="console")]
-    agents: dict[AgentName, dict[str, Any]] = {}
-    commands: dict[AgentName, CommandKeys] = {}
-    concurrency: int = Field(_LIMITS.concurrency, ge=1, le=10_000)
-    undeclared_agents: Literal["error", "pull"] = "error"
-    limits: dict[str, Annotated[float, Field(gt=0, strict=False)]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,30 +67,212 @@ class Config:
     secrets: tuple[str, ...] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """What the command line says; None where it says nothing."""
-
-    projects_dir: Path | None = None
-    bus_dir: Path | None = None
-    work_dir: Path | None = None
-    host: str | None = None
-    port: int | None = None
-    engine: str | None = None
-
-
-_NO_FLAGS: Final = Flags()
-
-
 def load_config(
-    path: Path | None,
-    *,
-    environ: Mapping[str, str],
-    folder: Path,
-    projects_dir: Path | None = None,
-    bus_dir: Path | None = None,
+    path: Path | None, *, environ: Mapping[str, str], folder: Path, projects_dir: Path | None = None
 ) -> Config:
-    """The settings: of the file `path`, or of `glink-config.yaml` in `folder`, or the defaults where there is none.
+    """The settings: of the file `path`, of $GLINK_CONFIG, of `glink-config.yaml` in `folder`, or the defaults.
 
     Raises InvalidInput with everything that is wrong.
     """
+    named = path or (Path(environ["GLINK_CONFIG"]) if environ.get("GLINK_CONFIG") else None)
+    file = folder / (named or FILE_NAME)
+    base = file.parent.absolute()
+    projects = base / (projects_dir or environ.get("GLINK_PROJECTS_DIR") or "projects")
+    if named is None and not os.path.lexists(file):
+        return _Reading(None, base, projects, environ).config(ConfigFile())
+    reading = _Reading(file, base, projects, environ)
+    return reading.config(reading.file(named or Path(FILE_NAME)))
+
+
+class _Reading:
+    """One reading of the file: problems are gathered, and raised together at its end."""
+
+    def __init__(self, path: Path | None, base: Path, projects: Path, environ: Mapping[str, str]) -> None:
+        self._path = path
+        self._base = base
+        self._projects = projects
+        self._environ = environ
+        self._document: Document | None = None
+        self._problems: list[Problem] = []
+
+    def file(self, shown: Path) -> ConfigFile:
+        """The validated file; raises InvalidInput where nothing can be made of it."""
+        document = read_yaml(self._data(str(shown)), str(shown), _LIMITS)
+        self._document = document
+        self._problems += document.problems
+        value = document.value if document.value is not None else {}
+        if not document.whole:
+            raise InvalidInput(self._problems)
+        found: list[Mistake] = []
+        file, _ = as_far_as_right(ConfigFile, value, (), found)
+        self._report(found)
+        if file is None:
+            raise InvalidInput(self._problems)
+        return file
+
+    def _data(self, shown: str) -> bytes:
+        fault: tuple[str, str]
+        try:
+            path = (self._path or self._base).resolve(strict=True)
+            found = path.stat()
+            if stat.S_ISREG(found.st_mode) and found.st_mode & stat.S_IWOTH:
+                fault = "can be written by everybody", "chmod o-w the file"
+            elif found.st_uid not in (0, os.geteuid()):
+                fault = "belongs to somebody else", "make it your own, it says what is run on this machine"
+            elif path.is_relative_to(self._projects.resolve()):
+                fault = "lies below projects/, where workflows come from", "move it out of there"
+            else:
+                return Folder(path.parent).read(path.name, _LIMITS.file_bytes)
+        except UnreadableError as error:
+            fault = str(error), error.cure
+        except (OSError, RuntimeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            fault = f"cannot be read: {reason or 'its links lead in a circle'}", "check the path"
+        raise InvalidInput([Problem(shown, 0, 0, "", f"the configuration {fault[0]}", fault[1])])
+
+    def _report(self, found: Iterable[Mistake]) -> None:
+        for one in found:
+            if self._document is None:
+                self._problems.append(Problem("", 0, 0, spell(one.where), one.what, one.cure))
+            else:
+                self._problems.append(self._document.problem(one.where, one.what, one.cure, at_key=one.at_key))
+
+    def config(self, file: ConfigFile) -> Config:
+        """The settings in force; raises InvalidInput."""
+        limits = self._limits(file.limits)
+        agents = {name: spec for name, keys in file.agents.items() if (spec := self._agent(name, keys)) is not None}
+        commands = {name: _command(name, keys) for name, keys in file.commands.items()}
+        environ = self._environ
+        bus = self._base / (environ.get("GLINK_BUS_DIR") or file.bus.dir)
+        config = Config(
+            path=self._path,
+            base=self._base,
+            engine=environ.get("GLINK_ENGINE") or file.engine,
+            projects_dir=self._projects,
+            bus_dir=bus,
+            work_dir=self._work_dir(environ.get("GLINK_WORK_DIR") or file.work.dir, bus),
+            retention_days=file.bus.retention_days,
+            host=environ.get("GLINK_HOST") or file.server.host,
+            port=self._port(file.server.port),
+            reporting=tuple(reporter.model_dump() for reporter in file.reporting),
+            agents=agents,
+            commands=commands,
+            concurrency=file.concurrency or limits.concurrency,
+            undeclared_agents=file.undeclared_agents,
+            limits=limits,
+            secrets=_secrets([*agents.values(), *commands.values()], environ),
+        )
+        if self._problems:
+            raise InvalidInput(self._problems)
+        return config
+
+    def _port(self, port: int) -> int:
+        written = self._environ.get("GLINK_PORT")
+        if not written:
+            return port
+        if written.isascii() and written.isdecimal() and len(written) <= 5 and int(written) <= 65_535:
+            return int(written)
+        self._problems.append(Problem("GLINK_PORT", 0, 0, "", "is not a port", "write a number from 0 to 65535"))
+        return port
+
+    def _limits(self, written: Mapping[str, int | float]) -> Limits:
+        values: dict[str, Any] = {}
+        for name, value in written.items():
+            where = ("limits", name)
+            default = getattr(_LIMITS, name, None) if name in Limits.__slots__ else None
+            if default is None:
+                what, cure = unknown("limit", name, Limits.__slots__)
+                self._report([Mistake(where, what, cure, at_key=True)])
+            elif value <= 0 or (isinstance(default, int) and isinstance(value, float)):
+                kind = "whole number" if isinstance(default, int) else "number"
+                self._report([Mistake(where, f"must be a {kind} above 0", f"the default is {default}")])
+            else:
+                values[name] = type(default)(value)
+        return dataclasses.replace(_LIMITS, **values)
+
+    def _agent(self, name: str, keys: Any) -> AgentSpec | None:
+        where = ("agents", name)
+        if not AGENT_NAME.fullmatch(name):
+            cure = "write letters, digits, ., _ and - (63 at most)"
+            self._report([Mistake(where, "is not a name of an agent", cure, at_key=True)])
+        if not isinstance(keys, dict):
+            self._report([Mistake(where, "must be a mapping", "write {type: ...}")])
+            return None
+        general = {key: value for key, value in keys.items() if key in AgentKeys.model_fields}
+        options = {key: value for key, value in keys.items() if key not in AgentKeys.model_fields}
+        common: AgentKeys | None = None
+        try:
+            common = AgentKeys.model_validate(general)
+        except ValidationError as error:
+            self._report(mistakes(error, general, AgentKeys, where))
+        kind = keys.get("type")
+        if not isinstance(kind, str) or not self._options(where, kind, options) or common is None:
+            return None
+        deciding = {key: value for key, value in options.items() if key not in _NO_PROFILE}
+        return AgentSpec(
+            name=name,
+            kind=kind,
+            options=options,
+            env=tuple(common.env),
+            allow={key: tuple(values) for key, values in common.allow.items()},
+            concurrency=common.concurrency,
+            retry=written(common.retry),
+            timeout=written(common.timeout),
+            projects=tuple(common.projects),
+            profile=digest.brief(canonical({"kind": kind, "options": deciding})),
+        )
+
+    def _options(self, where: Where, kind: str, options: dict[str, Any]) -> bool:
+        """Whether the keys of the kind are right."""
+        from glink.agents.registry import kinds, options_model
+
+        try:
+            model = options_model(kind)
+        except KeyError:
+            self._report([Mistake((*where, "type"), *unknown("kind of agent", kind, kinds()))])
+            return False
+        try:
+            model.model_validate(options)
+        except ValidationError as error:
+            self._report(mistakes(error, options, model, where, beside=AgentKeys))
+            return False
+        return True
+
+    def _work_dir(self, named: str | None, bus: Path) -> Path:
+        if named is not None:
+            work = self._base / named
+            if work.resolve().is_relative_to(bus.resolve()):
+                self._report([Mistake(("work", "dir"), "lies in the bus directory", "name a folder beside it")])
+            return work
+        beside = bus.parent / "work"
+        if not _in_work_tree(beside):
+            return beside
+        state, home = self._environ.get("XDG_STATE_HOME"), self._environ.get("HOME")
+        if state or home:
+            root = Path(state) if state else Path(home or "/", ".local", "state")
+            return root / "glink" / digest.brief(os.fsencode(bus.resolve())) / "work"
+        what = "would lie in a git work tree, and there is no HOME to put it under"
+        self._report([Mistake(("work", "dir"), what, "write work: {dir: ...}")])
+        return beside
+
+
+def _in_work_tree(path: Path) -> bool:
+    return any((parent / ".git").exists() for parent in path.resolve().parents)
+
+
+def _command(name: str, keys: CommandKeys) -> CommandSpec:
+    return CommandSpec(
+        name=name,
+        exec=tuple(keys.exec),
+        projects=tuple(keys.projects),
+        env=tuple(keys.env),
+        exit_record=keys.exit_record,
+        profile=digest.brief(canonical(keys.exec)),
+    )
+
+
+def _secrets(declared: Iterable[AgentSpec | CommandSpec], environ: Mapping[str, str]) -> tuple[str, ...]:
+    names = {"GLINK_API_TOKEN", *(name for spec in declared for name in spec.env)}
+    values = {environ.get(name, "") for name in names if _SECRET_NAME.search(name.upper())}
+    # The longest first: a secret that begins with another one is replaced whole.
+    return tuple(sorted((one for one in values if len(one) >= _SECRET_CHARACTERS), key=lambda one: (-len(one), one)))

@@ -16,7 +16,7 @@ from glink.document import Path, quoted, spell
 from glink.graph import CycleError, Graph
 from glink.jsonshape import SchemaError, compile_schema
 from glink.limits import Limits
-from glink.mistakes import Mistake, suggestion, unknown
+from glink.mistakes import Mistake, unknown
 from glink.templates.names import Names
 from glink.templates.problems import TemplateProblem
 from glink.templates.template import compile_expression, compile_template
@@ -98,6 +98,8 @@ class CrossCheck:
     def _templates(self, draft: Draft) -> None:
         form, limits = draft.form, self._limits
         for key, source in _sources(form):
+            if "{" not in source and len(source) <= limits.template_characters:
+                continue
             try:
                 self._names(draft, key, source, compile_template(source, texts=self._texts, limits=limits).names)
             except TemplateProblem as problem:

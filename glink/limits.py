@@ -26,6 +26,7 @@ class Limits:
     template_characters: int = 256 << 10
     template_depth: int = 64
     template_tokens: int = 20_000
+    template_includes: int = 200
     render_steps: int = 100_000
     render_characters: int = 1 << 20
     context_characters: int = 32 << 20

@@ -65,21 +65,32 @@ class Mistake:
     file: str = ""
 
 
-def mistakes(error: ValidationError, document: Any, model: type[BaseModel], prefix: Path = ()) -> list[Mistake]:
-    """Every error as a mistake in the document that `model` was to be made of; `prefix` leads to that document."""
-    return [_mistake(one, document, model, prefix) for one in error.errors(include_url=False, include_context=True)]
+def mistakes(
+    error: ValidationError,
+    document: Any,
+    model: type[BaseModel],
+    prefix: Path = (),
+    *,
+    beside: type[BaseModel] | None = None,
+) -> list[Mistake]:
+    """Every error as a mistake in the document that `model` was to be made of; `prefix` leads to that document.
+
+    `beside` is a model whose keys may stand in the same mapping.
+    """
+    known = (model,) if beside is None else (model, beside)
+    return [_mistake(one, document, known, prefix) for one in error.errors(include_url=False)]
 
 
-def _mistake(error: ErrorDetails, document: Any, model: type[BaseModel], prefix: Path) -> Mistake:
-    where, container = _where(error["loc"], document)
+def _mistake(error: ErrorDetails, document: Any, known: tuple[type[BaseModel], ...], prefix: Path) -> Mistake:
+    about_key = error["loc"][-1:] == ("[key]",)
+    where, container = _where(error["loc"][:-1] if about_key else error["loc"], document)
     kind, context = error["type"], error.get("ctx", {})
     full = (*prefix, *where)
     if kind == "missing":
         return Mistake(full, "is missing", f"add `{where[-1]}:`")
     if kind == "extra_forbidden":
-        return Mistake(
-            full, "unknown key", suggestion(str(where[-1]), _keys(model, where[:-1], container)), at_key=True
-        )
+        keys = [key for model in known for key in _keys(model, where[:-1], container)]
+        return Mistake(full, "unknown key", suggestion(str(where[-1]), keys), at_key=True)
     if kind in _EXPECTED:
         given = _KINDS.get(type(error["input"]), "something else")
         return Mistake(full, f"must be {_EXPECTED[kind]}, not {given}", _cure_for(kind, error["input"]))
@@ -88,9 +99,9 @@ def _mistake(error: ErrorDetails, document: Any, model: type[BaseModel], prefix:
         return Mistake(full, text.format(**{key: context.get(key)}), "")
     if kind in ("literal_error", "enum"):
         expected = str(context.get("expected", "")).replace("'", "")
-        guess = _nearest(str(error["input"]), expected.replace(" or ", ", ").split(", "))
+        guess = nearest(str(error["input"]), expected.replace(" or ", ", ").split(", "))
         return Mistake(full, f"must be {expected}", f'did you mean "{guess}"?' if guess else "")
-    return Mistake(full, error["msg"], str(context.get("cure", "")))
+    return Mistake(full, error["msg"], str(context.get("cure", "")), at_key=about_key)
 
 
 def _where(location: tuple[int | str, ...], document: Any) -> tuple[Path, Any]:
@@ -147,7 +158,7 @@ def _cure_for(kind: str, given: Any) -> str:
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`did you mean "x"?`, or what there is to choose from."""
     choices = sorted(set(known))
-    guess = _nearest(word, choices)
+    guess = nearest(word, choices)
     if guess:
         return f'did you mean "{guess}"?'
     if not choices:
@@ -155,7 +166,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return "known: " + ", ".join(choices[:30]) if len(", ".join(choices[:30])) <= 400 else ""
 
 
-def _nearest(word: str, choices: Iterable[str]) -> str:
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """The choice that is spelt most like the word; empty when none is near."""
     found = get_close_matches(word[:80].lower(), list(choices), n=1, cutoff=0.6)
     return found[0] if found else ""
 

@@ -47,7 +47,9 @@ def _choices(draft: Draft, spec: AgentSpec) -> Iterator[Mistake]:
         where = draft.place("with", key)
         if allowed is None:
             what = f"the agent {quoted(spec.name)} does not let a step choose {quoted(key)}"
-            yield Mistake(where, what, suggestion(key, spec.allow) or "its `allow:` in the configuration says what may be")
+            yield Mistake(
+                where, what, suggestion(key, spec.allow) or "its `allow:` in the configuration says what may be"
+            )
         elif not any(type(value) is type(one) and value == one for one in allowed):
             choices = ", ".join(str(one) for one in allowed)
             yield Mistake(where, f"the agent {quoted(spec.name)} does not allow this value", f"allowed: {choices}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glink import digest, discovery
+from glink import discovery
 from glink.canonical import Draft, drafts, head
 from glink.config import Config
 from glink.crosscheck import CrossCheck
@@ -67,7 +67,9 @@ def _safe_project_path(root: Path, name: str, limits: Limits = _LIMITS) -> Path:
     return root.joinpath(*name.split("/"))
 
 
-def load_project(name: str, file: Path, root: Path, *, limits: Limits = _LIMITS, config: Config | None = None) -> Loaded:
+def load_project(
+    name: str, file: Path, root: Path, *, limits: Limits = _LIMITS, config: Config | None = None
+) -> Loaded:
     """The project in `file`, below `root`. Without a configuration file agents and interpreters are not checked."""
     _safe_project_path(root, name, limits)
     relative = file.relative_to(root).as_posix()
@@ -161,9 +163,9 @@ class _Loading:
         if globs:
             inputs, faults = self._sources.inputs(globs)
             files |= inputs
-            for glob, fault in faults.items():
-                where = globs[glob].place("inputs", globs[glob].form["inputs"].index(glob))
-                mistakes.append(Mistake(where, f"{glob} {fault}", fault.cure))
+            for glob, wrong in faults.items():
+                place = globs[glob].place("inputs", globs[glob].form["inputs"].index(glob))
+                mistakes.append(Mistake(place, f"{glob} {wrong}", wrong.cure))
         self._report(document, mistakes)
         return files
 
@@ -193,7 +195,13 @@ class _Loading:
     def _included(self, draft: Draft, mistakes: list[Mistake]) -> None:
         """Read the texts that the step's templates include or read, and those that these include."""
         form = draft.form
-        sources = [form.get("task"), form.get("stdin"), form.get("when"), *form.get("args", ()), *form.get("env", {}).values()]
+        sources = [
+            form.get("task"),
+            form.get("stdin"),
+            form.get("when"),
+            *form.get("args", ()),
+            *form.get("env", {}).values(),
+        ]
         pending = [source for source in sources if source is not None and _may_name_texts(source)]
         while pending:
             for name in template_texts(pending.pop()):

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from glink.document import Path
 from glink.limits import Limits
-from glink.mistakes import Mistake, mistakes
+from glink.mistakes import Mistake, mistakes, nearest
 from glink.vocabulary import StepEntry, Strict, WorkflowFile
 
 Entry = tuple[int, StepEntry, frozenset[str]]
@@ -61,9 +61,9 @@ def _pieces(value: dict[str, Any]) -> Salvaged:
     steps = value.get("steps")
     complete = isinstance(steps, list)
     rest = {**value, "steps": []} if complete else value
-    file, broken_top = _as_far_as_right(WorkflowFile, rest, (), found)
+    file, broken_top = as_far_as_right(WorkflowFile, rest, (), found)
     for index, raw in enumerate(steps if isinstance(steps, list) else []):
-        step, broken = _as_far_as_right(StepEntry, raw, ("steps", index), found)
+        step, broken = as_far_as_right(StepEntry, raw, ("steps", index), found)
         if step is not None:
             # An agent may have stood in defaults that could not be read.
             entries.append((index, step, broken | {"agent"} if "defaults" in broken_top else broken))
@@ -71,7 +71,7 @@ def _pieces(value: dict[str, Any]) -> Salvaged:
     return Salvaged(file, entries, found, complete=complete)
 
 
-def _as_far_as_right(
+def as_far_as_right(
     model: type[Model], raw: Any, prefix: Path, found: list[Mistake]
 ) -> tuple[Model | None, frozenset[str]]:
     """The model without the keys that are wrong, and those keys; None when nothing can be made of the rest."""
@@ -80,6 +80,8 @@ def _as_far_as_right(
     except ValidationError as error:
         found += mistakes(error, raw, model, prefix)
         broken = frozenset(str(one["loc"][0]) for one in error.errors() if one["loc"])
+        # What a misspelt key was meant to be is not missing.
+        broken |= {near for key in broken if (near := nearest(key, model.model_fields)) and near not in raw}
     if not isinstance(raw, dict):
         return None, broken
     try:

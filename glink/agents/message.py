@@ -30,4 +30,5 @@ def with_tail(what: str, said: str, limit: int) -> str:
     room = limit - len(head.encode())
     if len(tail) <= room:
         return head + tail.decode()
-    return head + _CUT + tail[len(tail) - max(room - len(_CUT.encode()), 0) :].decode(errors="ignore")
+    room -= len(_CUT.encode())
+    return head + _CUT + tail[len(tail) - room :].decode(errors="ignore") if room > 0 else head

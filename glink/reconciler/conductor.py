@@ -317,11 +317,10 @@ class Conductor:
         """Attempts that were in flight when the engine ended: wait for them, start them again, or call them lost."""
         same_boot = self._memory.same_boot
         for desk in filter(lambda one: self._selects(one.name), self.desks.values()):
-            if desk.board is not None:
+            flying = [(name, step) for name, step in desk.state.steps.items() if step.fence]
+            if flying and desk.board is not None:
                 desk.board.refresh(None, now)
-            for name, step in desk.state.steps.items():
-                if not step.fence:
-                    continue
+            for name, step in flying:
                 self.world.taken(step.agent, +1)
                 found = self._earlier_job(desk, name)
                 if found is None:

@@ -12,8 +12,8 @@ from typing import Any, Final
 from jinja2 import nodes
 
 from glink.event import is_free_type
-from glink.templates.names import OFFERED, RUN_FIELDS, STEP_FIELDS, NoteQuery
-from glink.templates.syntax import SLICED, Checker, filtered, is_internal, key_of
+from glink.templates.names import OFFERED, RUN_FIELDS, STEP_FIELDS, NoteQuery, is_internal
+from glink.templates.syntax import SLICED, Checker, filtered, key_of
 
 _BUS: Final = 'write bus.latest("TYPE", project="P") or bus.all("TYPE", 10)'
 _LOOP_FIELDS: Final = ("index", "index0", "revindex", "revindex0", "first", "last", "length")

@@ -39,7 +39,7 @@ _NOT_OFFERED: Final[dict[type[nodes.Node], tuple[str, str]]] = {
     nodes.Extends: ("`extends` is not offered", "use `include`"),
     nodes.Block: ("`block` is not offered", "use `include`"),
     nodes.FilterBlock: ("`filter` blocks are not offered", "write `{{ value | filter }}`"),
-    nodes.ScopedEvalContextModifier: ("`autoescape` is not offered", "leave it out"),
+    nodes.Scope: ("`autoescape` is not offered", "leave it out"),
 }
 
 
@@ -55,6 +55,7 @@ class Check:
     parse: Callable[[str, Limits], nodes.Template]
     including: tuple[str, ...] = ()
     characters: int = 0
+    includes: int = 0
 
     def template(self, tree: nodes.Template) -> None:
         """Check and rewrite a whole template in place; raises TemplateProblem."""
@@ -132,10 +133,9 @@ class Check:
             self.scope.stop(node, f"texts include each other: {circle}", "take one of the includes out", "include")
         self.scope.found.includes.add(key)
         self.characters += len(text)
-        if (
-            self.characters > self.scope.limits.template_characters
-            or len(self.including) >= self.scope.limits.template_depth
-        ):
+        self.includes += 1
+        most = self.scope.limits
+        if self.characters > most.template_characters or self.includes > most.template_includes:
             self.scope.stop(node, "with its includes the template is too large", "include less", "include")
         return self._included(node, key, text)
 

@@ -10,7 +10,8 @@ from typing import Any
 from jinja2 import nodes
 
 from glink.templates.arguments import FILTERS, TEST_NAMERS, TESTS, Argument
-from glink.templates.syntax import Checker, is_internal, weighed
+from glink.templates.names import is_internal
+from glink.templates.syntax import Checker, weighed
 
 
 def check_filter(check: Checker, node: nodes.Filter) -> None:

@@ -75,6 +75,11 @@ class Found:
         )
 
 
+def is_internal(name: str) -> bool:
+    """Whether a name is one of Python's own (`__class__`): refused, although it would reach no more than data."""
+    return name.startswith("__") and name.endswith("__")
+
+
 def text_key(name: str) -> str | None:
     """The key of a text under the name that a template gives it; None for what can be no text of the project.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from glink.limits import Limits
-from glink.templates.names import RUN_FIELDS, STEP_FIELDS, Found, Names, text_key
+from glink.templates.names import RUN_FIELDS, STEP_FIELDS, Found, Names, is_internal, text_key
 from glink.templates.problems import RenderProblem
 from glink.templates.values import Absent, Steps, lookup, text_of
 
@@ -76,6 +76,8 @@ def parse(source: str, texts: Mapping[str, str], limits: Limits) -> Plain | None
 def _path(match: re.Match[str], found: Found, texts: Mapping[str, str]) -> Path | None:
     root = match[1]
     keys = tuple(_key(one) for one in _KEY.finditer(match[2]))
+    if "__" in match[2] and any(isinstance(key, str) and is_internal(key) for key in keys):
+        return None
     match root:
         case "project":
             return root, keys

@@ -260,7 +260,8 @@ def compiled_template(source: str, texts: Mapping[str, str], limits: Limits) -> 
     """Parse, check and compile a template; raises TemplateProblem."""
     tree = parse(source, limits)
     scope = Scope(texts, limits, source)
-    Check(scope, parse).template(tree)
+    with _problems_of_the_text():
+        Check(scope, parse).template(tree)
     return Compiled(tree, scope.found, limits)
 
 

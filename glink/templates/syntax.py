@@ -60,7 +60,8 @@ class Scope:
 
     def stop(self, node: nodes.Node, message: str, cure: str, word: str = "") -> NoReturn:
         """Refuse the node; `word` tells the column."""
-        raise TemplateProblem(message, cure, line=node.lineno, column=_column(self.source, node.lineno, word))
+        line = node.lineno or 1  # the parser leaves it out in places
+        raise TemplateProblem(message, cure, line=line, column=_column(self.source, line, word))
 
 
 class Checker(Protocol):
@@ -82,11 +83,6 @@ def key_of(node: nodes.Node) -> str | int | None:
         found: str | int = node.arg.value
         return found
     return None
-
-
-def is_internal(name: str) -> bool:
-    """Whether a name is one of Python's own (`__class__`)."""
-    return name.startswith("__") and name.endswith("__")
 
 
 def root_of(node: nodes.Node) -> nodes.Node:

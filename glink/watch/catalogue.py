@@ -6,7 +6,7 @@ changes nothing here: the project stays as it was, and the look is to be repeate
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from glink.errors import Problem
 from glink.limits import Limits
 from glink.project import Loaded
 from glink.watch.settle import Kind, Look
-from glink.watch.snapshot import SHARED, WORKFLOW_FILES, Snapshot, content_changes
+from glink.watch.snapshot import SHARED, WORKFLOW_FILES, Snapshot, content_changes, heeded
 
 Load = Callable[[str, Path], Loaded]
 Find = Callable[[], tuple[dict[str, Path], dict[str, list[Problem]]]]
@@ -172,7 +172,9 @@ class Catalogue:
     def _is_unfinished(self, name: str, loaded: Loaded, snapshot: Snapshot, look: Look, now: float) -> bool:
         """Whether what was read may be one half of a write."""
         invalid = bool(loaded.problems) and name in self._closed and not look.quiet
-        if not invalid and not _is_torn(loaded, snapshot):
+        file = self._files.get(name)
+        torn = file is not None and _is_torn(file.relative_to(self._root).as_posix(), loaded, snapshot)
+        if not invalid and not torn:
             return False
         return now < self._unfinished.setdefault(name, now) + self._limits.storm
 
@@ -217,7 +219,7 @@ class Catalogue:
         if name in self._faulty:
             return _invalid(name, self._faulty[name])
         file = self._files[name]
-        path = file.relative_to(self._root).as_posix()
+        path = f"{self._root.name}/{file.relative_to(self._root).as_posix()}"
         if _home_of(file, self._root) in snapshot.overfull:
             most = f"the project's folder holds more than {self._limits.project_files} files"
             return _invalid(name, [Problem(path, 0, 0, "", most, "move what is not part of it elsewhere")])
@@ -251,13 +253,18 @@ def _names_differ(before: Snapshot, after: Snapshot) -> bool:
 def _home_of(file: Path, root: Path) -> str:
     """The folder of a folder project, else the file itself, relative to the projects folder."""
     path = file.relative_to(root)
-    return (path.parent if path.name in WORKFLOW_FILES else path).as_posix()
+    return (path.parent if path.name in WORKFLOW_FILES and len(path.parts) > 1 else path).as_posix()
 
 
-def _is_torn(loaded: Loaded, snapshot: Snapshot) -> bool:
-    """Whether a file was written between the look at it and its loading."""
-    seen: Mapping[str, str] = {path: file.sha256 for path in loaded.sources if (file := snapshot.files.get(path))}
-    return any(seen.get(path) not in (None, "", digest) for path, digest in loaded.sources.items())
+def _is_torn(file: str, loaded: Loaded, snapshot: Snapshot) -> bool:
+    """Whether something was written between the look at it and its loading; `file` is the workflow's."""
+    if file not in snapshot.files:
+        return True
+    for path, digest in loaded.sources.items():
+        seen = snapshot.files.get(path)
+        if heeded(path) if seen is None else seen.sha256 not in ("", digest):
+            return True
+    return False
 
 
 def _is_same(known: Loaded | None, loaded: Loaded) -> bool:

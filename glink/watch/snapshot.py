@@ -19,8 +19,8 @@ from glink.limits import Limits
 WORKFLOW_FILES = frozenset({"workflow.yaml", "workflow.yml"})
 SHARED = "_shared"
 _YAML = (".yaml", ".yml")
-_LITTER = ("~", ".tmp", ".swp", ".swo", ".swx", ".bak", ".orig", ".rej", ".approvals")
-_PROBES = frozenset({"4913"})  # vim tries out a folder with a file of this name
+_LITTER = ("~", ".tmp", ".swp", ".bak", ".approvals")
+_PROBE = "4913"  # vim tries out a folder with a file of this name
 _DEPTH = 32
 _CHUNK = 1 << 20
 _RACY = 2.0  # seconds: the coarsest time stamps of a file system in use (FAT)
@@ -64,7 +64,7 @@ EMPTY = Snapshot()
 
 def ignored(name: str) -> bool:
     """Whether a file or folder of this name is not looked at: hidden, private, or litter of editors."""
-    return name[0] in "._#" or name.endswith(_LITTER) or name in _PROBES
+    return name[0] in "._#" or name.endswith(_LITTER)
 
 
 def heeded(path: str) -> bool:
@@ -72,7 +72,7 @@ def heeded(path: str) -> bool:
     parts = path.split("/")
     if parts[0] == SHARED:
         del parts[0]
-    return not any(ignored(part) for part in parts if part)
+    return parts[-1:] != [_PROBE] and not any(ignored(part) for part in parts if part)
 
 
 def looked_at(paths: Iterable[str], limits: Limits) -> set[str]:
@@ -91,7 +91,7 @@ def _recorded(path: str, homes: Collection[str], limits: Limits) -> bool:
         if folder in homes or folder == SHARED:
             return True
         folder = folder.rpartition("/")[0]
-    return path.endswith(_YAML) and path.count("/") < limits.name_parts
+    return path.endswith(_YAML) and path.count("/") <= limits.name_parts
 
 
 def content_changes(before: Snapshot, after: Snapshot) -> set[str]:
@@ -161,11 +161,13 @@ class _Walk:
                 self._enter(descriptor, name, path, depth + 1, home=home)
             elif not entry.is_file(follow_symlinks=False):
                 self.others.append(path)
+            elif name == _PROBE:
+                continue
             elif home is not None:
                 self._count(home)
                 if self._left >= 0:
                     self._file(descriptor, entry, path)
-            elif name.endswith(_YAML) and depth < self._limits.name_parts:
+            elif name.endswith(_YAML):
                 self._file(descriptor, entry, path)
 
     def _enter(self, descriptor: int, name: str, path: str, depth: int, *, home: str | None) -> None:

@@ -1,8 +1,12 @@
 """Every truncation and every flipped bit of a log of three batches."""
 
+import os
+
 import pytest
 
-from glink.bus.recovery import recover
+from glink.bus import segment
+from glink.bus.fsio import Disk
+from glink.bus.recovery import judge, recover
 from glink.errors import BusCorrupt
 from glink.limits import Limits
 from tests.unit.bus.buses import FIRST, UnsyncedDisk, commit_notes, notes, open_bus
@@ -34,40 +38,70 @@ def recovered_seq(path):
 
 
 def test_every_truncation_keeps_exactly_the_whole_records(path):
-    """Whatever was cut is gone for good: the next record takes the next seq and all is read again."""
+    """Whatever is left of the batch that was cut stays; a header that was cut is corrupt."""
     log = path / "events" / FIRST
     whole = log.read_bytes()
     ends = line_ends(whole)
     for size in range(len(whole)):
         log.write_bytes(whole[:size])
-        (path / "CLEAN").unlink(missing_ok=True)
-        if size < ends[0]:
-            assert recovered_seq(path) is None, size
-            continue
-        kept = sum(end <= size for end in ends) - 1
-        bus = open_bus(path, disk=UnsyncedDisk())
-        commit_notes(bus, "z")
-        found = notes(bus.replay(0))
-        bus.close(clean=False)
-        assert found == [*enumerate(NOTES[:kept], 1), (kept + 1, "z")], size
+        expected = None if size < ends[0] else sum(end <= size for end in ends) - 1
+        assert recovered_seq(path) == expected, size
+
+
+def test_after_a_truncation_the_next_record_takes_the_next_seq(path):
+    """And all of it is read again after another unclean stop."""
+    log = path / "events" / FIRST
+    whole = log.read_bytes()
+    for kept, end in enumerate(line_ends(whole)):
+        for size in (end, end + 1, end + 50):
+            log.write_bytes(whole[:size])
+            for name in ("y", "z"):
+                bus = open_bus(path, disk=UnsyncedDisk())
+                commit_notes(bus, name)
+                bus.close(clean=False)
+            bus = open_bus(path, disk=UnsyncedDisk())
+            assert notes(bus.replay(0)) == [*enumerate(NOTES[:kept], 1), (kept + 1, "y"), (kept + 2, "z")]
+            bus.close(clean=False)
+
+
+def kept_after_damage(whole, at):
+    """The last seq that stays when a bit at this offset was flipped; None where that must be called corrupt."""
+    line = sum(end <= at for end in line_ends(whole))  # 0 is the header, n is record n
+    return None if line < 5 else line - 1
 
 
 def test_every_flipped_bit_is_torn_in_the_last_batch_and_corrupt_before(path):
     """Never is a changed record accepted, and never is an acknowledged batch before the last one given up."""
+    whole = (path / "events" / FIRST).read_bytes()
+    disk, wrong = Disk(), []
+    fd = os.memfd_create("log")
+    os.pwrite(fd, whole, 0)
+    for bit in range(len(whole) * 8):
+        at = bit // 8
+        os.pwrite(fd, bytes([whole[at] ^ 1 << bit % 8]), at)
+        try:
+            header = segment.read_header(disk, fd, path / "events" / FIRST)
+            prefix = segment.intact_prefix(disk, fd, header)
+            judge(fd, header, prefix.end, prefix.seq + 1, disk=disk, events=path, floor=0, limits=Limits())
+            kept = prefix.seq
+        except BusCorrupt:
+            kept = None
+        if kept != kept_after_damage(whole, at):
+            wrong.append(bit)
+        os.pwrite(fd, whole[at : at + 1], at)
+    os.close(fd)
+    assert wrong == []
+
+
+def test_recovery_cuts_a_torn_batch_and_leaves_a_corrupt_log_alone(path):
+    """One flipped bit in every byte, and the whole of recovery."""
     log = path / "events" / FIRST
     whole = log.read_bytes()
     ends = line_ends(whole)
-    wrong = []
-    for bit in range(len(whole) * 8):
+    for at in range(len(whole)):
         damaged = bytearray(whole)
-        damaged[bit // 8] ^= 1 << bit % 8
+        damaged[at] ^= 1 << at % 8
         log.write_bytes(damaged)
-        line = sum(end <= bit // 8 for end in ends)  # 0 is the header, n is record n
-        expected = None if line < 5 else line - 1
-        if recovered_seq(path) != expected:
-            wrong.append((bit // 8, bit % 8))
-        elif expected is None:
-            assert log.read_bytes() == damaged
-        else:
-            assert log.read_bytes() == whole[: ends[expected]]
-    assert wrong == []
+        kept = kept_after_damage(whole, at)
+        assert recovered_seq(path) == kept, at
+        assert log.read_bytes() == (damaged if kept is None else whole[: ends[kept]]), at

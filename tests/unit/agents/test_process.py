@@ -15,6 +15,7 @@ import pytest
 from glink.agents import alive, registry
 from glink.agents.agent import Agent, ErrorClass, Failure, Outcome, Task
 from glink.limits import Limits
+from glink.roster import AgentSpec
 from tests.unit.agents.stage import HERE, Background, a_task, command, in_background, is_running, run, until
 
 QUICK = Limits(kill_after=0.3, look=0.02)
@@ -24,6 +25,17 @@ PATIENT = Limits(kill_after=30.0, look=0.02)
 def _failure(outcome: Outcome) -> Failure:
     assert outcome.failure is not None
     return outcome.failure
+
+
+def _files_of(task: Task) -> set[str]:
+    found = alive.look(task.folder)
+    assert found is not None
+    place = f"/proc/{found.pid}/fd"
+    return {os.readlink(f"{place}/{name}") for name in os.listdir(place)}
+
+
+def _declared(*argv: str) -> AgentSpec:
+    return AgentSpec("other", "command", {"command": list(argv)})
 
 
 def _child_of(task: Task) -> int:
@@ -62,12 +74,8 @@ def test_an_attempt_inherits_nothing_of_its_siblings(tmp_path: Path) -> None:
     try:
         for task in tasks:
             until((task.folder / "started").exists)
-            found = alive.look(task.folder)
-            assert found is not None
-            held = [os.readlink(f"/proc/{found.pid}/fd/{name}") for name in os.listdir(f"/proc/{found.pid}/fd")]
             expected = {f"{task.folder}/{name}" for name in ("alive", "stdout", "stderr")}
-            assert {name for name in held if name.startswith(str(tmp_path))} == expected
-            assert len(held) == 4
+            until(lambda task=task, expected=expected: _files_of(task) == {*expected, "/memfd:stdin (deleted)"})
     finally:
         for background in backgrounds:
             background.control.cancel()
@@ -88,20 +96,13 @@ def test_a_folder_in_which_something_runs_is_not_used_twice(tmp_path: Path) -> N
 
 def test_no_descriptor_and_no_child_is_left_behind(tmp_path: Path) -> None:
     """Neither by success nor by failure nor by what could not be started."""
-    missing = registry.build(replace_command("/nonexistent/program"), base=HERE)
+    missing = registry.build(_declared("/nonexistent/program"), base=HERE)
     agents: list[Agent] = [command("--echo"), command("--exit", "3"), missing]
     run(agents[0], a_task(tmp_path))
     before = os.listdir("/proc/self/fd")
     for agent in agents:
         run(agent, a_task(tmp_path))
     assert os.listdir("/proc/self/fd") == before
-
-
-def replace_command(*argv: str):
-    """A declaration of any program."""
-    from glink.roster import AgentSpec
-
-    return AgentSpec("other", "command", {"command": list(argv)})
 
 
 def test_who_ignores_term_is_killed(tmp_path: Path) -> None:
@@ -222,7 +223,7 @@ def test_output_keeps_an_attempt_from_being_idle(tmp_path: Path) -> None:
     """Idle time counts from the last output, not from the start."""
     beat = b"import time\nfor _ in range(9):\n    print('.', flush=True)\n    time.sleep(0.15)\n"
     (tmp_path / "beat.py").write_bytes(beat)
-    spec = replace_command(sys.executable, "-I", "-S", str(tmp_path / "beat.py"))
+    spec = _declared(sys.executable, "-I", "-S", str(tmp_path / "beat.py"))
     agent = registry.build(spec, base=HERE, limits=Limits(look=0.02))
     assert run(agent, a_task(tmp_path, idle_seconds=1.0)).output == ".\n" * 8 + "."
 

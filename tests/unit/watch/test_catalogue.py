@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from glink.limits import Limits
+from glink.project import Loaded
 from glink.watch.catalogue import Catalogue, Difference
 from glink.watch.settle import Kind, Look
 from glink.watch.snapshot import EMPTY, take_snapshot
@@ -295,11 +297,11 @@ def test_a_name_that_two_sources_claim_is_refused_and_comes_back(tmp_path: Path)
 
 def test_a_project_whose_loading_raises_is_invalid_and_stops_no_other(tmp_path: Path) -> None:
     """A crash of the loader is that project's problem, said in words, and it is tried again at the rescan."""
-    one = Watcher(tmp_path, bad="BOMB", good="1")
+    one = Watcher(tmp_path / "projects", bad="BOMB", good="1")
     assert names(one.look(0)) == ({"bad", "good"}, set())
     (problem,) = one.catalogue.loaded["bad"].problems
     assert str(problem) == (
-        "bad.yaml: could not be loaded: RecursionError: maximum recursion depth exceeded; simplify the file; it is tried again"
+        "projects/bad.yaml: could not be loaded: RecursionError: maximum recursion depth exceeded; simplify the file; it is tried again"
     )
     assert names(one.look(30, rescan=True)) == NOTHING
     assert one.tree.loads == ["bad", "good", "bad"]
@@ -307,13 +309,13 @@ def test_a_project_whose_loading_raises_is_invalid_and_stops_no_other(tmp_path: 
 
 def test_a_project_with_too_many_files_is_refused_by_name(tmp_path: Path) -> None:
     """The limit is that project's problem alone."""
-    one = Watcher(tmp_path, limits=replace(Limits(), project_files=3), small="1")
+    one = Watcher(tmp_path / "projects", limits=replace(Limits(), project_files=3), small="1")
     for number in range(4):
         one.tree.write(f"big/f{number}", "x")
     one.tree.write("big/workflow.yaml", "x")
     one.look(0)
     assert str(one.catalogue.loaded["big"].problems[0]) == (
-        "big/workflow.yaml: the project's folder holds more than 3 files; move what is not part of it elsewhere"
+        "projects/big/workflow.yaml: the project's folder holds more than 3 files; move what is not part of it elsewhere"
     )
     assert one.problems("small") == 0
     assert one.tree.loads == ["small"]
@@ -329,6 +331,46 @@ def test_bytes_that_changed_between_look_and_load_are_looked_at_again(tmp_path: 
     assert names(torn) == NOTHING
     assert torn.again == pytest.approx(1 + one.limits.quiet)
     assert names(one.look(1.1, {"a.yaml": CLOSED})) == ({"a"}, set())
+
+
+def test_a_file_made_between_look_and_load_is_looked_at_first(tmp_path: Path) -> None:
+    """A project that is found before its file was looked at may still be empty: it waits for the next look."""
+    one = Watcher(tmp_path, a="1")
+    find, made = one.tree.find, []
+
+    def find_late():
+        made.append(one.tree.write("late.yaml", ""))
+        return find()
+
+    one.catalogue = Catalogue(tmp_path, limits=one.limits, load=one.tree.load, find=find)
+    one.look(0)
+    one.catalogue._find = find_late
+    one.tree.write("b.yaml", "1")
+    assert names(one.look(1, {"b.yaml": CLOSED}, quiet=False)) == ({"b"}, set())
+    one.tree.write("late.yaml", "1")
+    one.catalogue._find = find
+    assert names(one.look(1.05, {"late.yaml": CLOSED}, quiet=False)) == ({"late"}, set())
+    assert one.problems("late") == 0
+
+
+def test_a_workflow_file_at_the_very_top_is_a_project_of_its_own(tmp_path: Path) -> None:
+    """`projects/workflow.yaml` does not turn the whole folder into one project."""
+    one = Watcher(tmp_path, a="1")
+    one.tree.write("b.yaml", "1")
+    (tmp_path / "workflow.yaml").write_text("1")
+    one.tree.find = lambda: ({name: tmp_path / f"{name}.yaml" for name in ("a", "b", "workflow")}, {})
+    one.tree.load = lambda name, file: _loaded(tmp_path, name, file)
+    one.catalogue = Catalogue(tmp_path, limits=one.limits, load=one.tree.load, find=one.tree.find)
+    one.look(0)
+    (tmp_path / "workflow.yaml").write_text("2")
+    assert names(one.look(1, {"workflow.yaml": REPLACED})) == ({"workflow"}, set())
+    (tmp_path / "b.yaml").write_text("2")
+    assert names(one.look(2, {"b.yaml": REPLACED})) == ({"b"}, set())
+
+
+def _loaded(root: Path, name: str, file: Path) -> Loaded:
+    sources = {file.relative_to(root).as_posix(): sha256(file.read_bytes()).hexdigest()}
+    return Loaded(project=name, workflow=None, problems=(), sources=sources, blobs={})
 
 
 def test_a_projects_folder_that_vanishes_takes_its_projects_along_after_two_seconds(tmp_path: Path) -> None:

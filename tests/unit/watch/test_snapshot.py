@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from glink.limits import Limits
+from glink.project import find_projects
 from glink.watch import snapshot as module
 from glink.watch.snapshot import EMPTY, Snapshot, content_changes, ignored, looked_at, take_snapshot
 
@@ -35,13 +36,13 @@ def write(root: Path, *paths: str) -> None:
 def test_single_files_and_whole_folder_projects_are_looked_at(tmp_path: Path) -> None:
     """Outside of folder projects only what can be a project counts; inside, and in _shared, every file."""
     wanted = ["a.yaml", "team/b.yml", "shop/workflow.yaml", "shop/data/x.csv", "shop/p.md", "_shared/style.md"]
-    write(tmp_path, *wanted, "README.md", "team/notes.txt", "team/deep/er/still/more/c.yaml")
+    write(tmp_path, *wanted, "README.md", "team/notes.txt", "team/deep/er/still/more/yet/c.yaml")
     assert sorted(look(tmp_path).files) == sorted(wanted)
 
 
 @pytest.mark.parametrize(
     "name",
-    [".a.yaml.swp", ".#a.yaml", "#a.yaml#", "a.yaml~", "a.yaml.tmp", "_a.yaml", "4913", ".git", "a.approvals", "a.bak"],
+    [".a.yaml.swp", ".#a.yaml", "#a.yaml#", "a.yaml~", "a.yaml.tmp", "_a.yaml", ".git", "a.approvals", "a.bak"],
 )
 def test_hidden_and_private_names_and_litter_of_editors_are_ignored(name: str, tmp_path: Path) -> None:
     """A name that editors or tools leave behind is neither recorded nor heeded."""
@@ -49,6 +50,52 @@ def test_hidden_and_private_names_and_litter_of_editors_are_ignored(name: str, t
     assert sorted(look(tmp_path).files) == ["p/workflow.yaml"]
     assert ignored(name)
     assert not module.heeded(f"p/{name}/x")
+
+
+def test_the_file_that_vim_tries_a_folder_with_is_ignored(tmp_path: Path) -> None:
+    """It comes and goes before each save; a folder of that name is a project like any other."""
+    write(tmp_path, "p/workflow.yaml", "p/4913", "4913/workflow.yaml")
+    assert sorted(look(tmp_path).files) == ["4913/workflow.yaml", "p/workflow.yaml"]
+    assert not module.heeded("p/4913")
+    assert module.heeded("4913/workflow.yaml")
+
+
+def test_whatever_can_be_a_project_is_looked_at(tmp_path: Path) -> None:
+    """The loader's rule for names and the walk's agree: no project's file changes unseen."""
+    folders = [
+        "",
+        "a/",
+        "a/b/",
+        "a/b/c/",
+        "a/b/c/d/",
+        "a/b/c/d/e/",
+        "x.tmp/",
+        "x.bak/",
+        "x~/",
+        "_x/",
+        ".x/",
+        "#x/",
+        "x.orig/",
+        "4913/",
+    ]
+    names = [
+        "p.yaml",
+        "p.yml",
+        "workflow.yaml",
+        ".p.yaml",
+        "_p.yaml",
+        "p.yaml~",
+        "p.yaml.bak",
+        "p.swp",
+        "4913.yaml",
+        "p\n.yaml",
+    ]
+    for folder in folders:
+        for name in names:
+            root = tmp_path / f"{folders.index(folder)}-{names.index(name)}"
+            write(root, folder + name)
+            found, faulty = find_projects(root, Limits())
+            assert bool(found or faulty) == bool(look(root).files), folder + name
 
 
 def test_shared_texts_are_heeded_at_the_top_alone() -> None:

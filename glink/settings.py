@@ -1,0 +1,67 @@
+"""The vocabulary of `glink-config.yaml`: every key that may stand in it, and the type of its value.
+
+`glink.config` validates the file by these models. The keys that belong to one kind of agent are the kind's own.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from glink.vocabulary import AgentName, Retry, Strict, TimeoutValue, VariableName
+
+ProjectGlobs = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=1_000)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class ServerKeys(Strict):
+    host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
+    port: Port = 8426
+
+
+class BusKeys(Strict):
+    dir: Annotated[str, Field(min_length=1)] = "bus"
+    retention_days: int = Field(30, ge=1, le=36_500)
+
+
+class WorkKeys(Strict):
+    dir: Annotated[str, Field(min_length=1)] | None = None
+
+
+class ReporterKeys(Strict):
+    type: Literal["console"]
+
+
+class AgentKeys(Strict):
+    """What every kind of agent has; the kind adds keys of its own."""
+
+    type: str
+    env: list[VariableName] = Field(default_factory=list, description="variables that are passed on")
+    allow: dict[str, Annotated[list[str | int | float | bool], Field(min_length=1)]] = Field(default_factory=dict)
+    concurrency: int | None = Field(None, ge=1, le=10_000)
+    retry: Retry | None = None
+    timeout: TimeoutValue | None = None
+    projects: ProjectGlobs = Field(default_factory=lambda: ["*"])
+
+
+class CommandKeys(Strict):
+    exec: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+    projects: ProjectGlobs = Field(default_factory=lambda: ["*"])
+    env: list[VariableName] = Field(default_factory=list, description="variables that are passed on")
+    exit_record: bool = False
+
+
+class ConfigFile(Strict):
+    """The whole file. Agents are validated one by one, since their kinds say what they may have."""
+
+    engine: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] | None = None
+    server: ServerKeys = ServerKeys()
+    bus: BusKeys = BusKeys()
+    work: WorkKeys = WorkKeys()
+    reporting: list[ReporterKeys] = Field(default_factory=lambda: [ReporterKeys(type="console")])
+    agents: dict[str, Any] = Field(default_factory=dict)
+    commands: dict[AgentName, CommandKeys] = Field(default_factory=dict)
+    concurrency: int | None = Field(None, ge=1, le=10_000)
+    undeclared_agents: Literal["error", "pull"] = "error"
+    limits: dict[str, int | float] = Field(default_factory=dict)

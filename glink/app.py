@@ -105,6 +105,15 @@ class View:
     reader: BusReader | None
     clock: SystemClock
     surroundings: Surroundings
+    seq: int = 0
+
+    def unseen(self, project: str) -> bool:
+        """Whether the files say what no engine has recorded yet."""
+        loaded = self.observation.projects.get(project)
+        desk = self.desks[project]
+        return loaded is not None and loaded.workflow is not None and (
+            loaded.workflow.digest not in desk.state.contents.values()
+        )
 
     @classmethod
     def take(cls, config: Config, names: Sequence[str] = (), *, need_bus: bool = False) -> View:
@@ -141,7 +150,7 @@ class View:
         for name in names:
             if name not in desks:
                 raise UsageError(_unknown(name, find_projects(config.projects_dir, config.limits)[0]))
-        return cls(desks, world, observation, reader, clock, surroundings)
+        return cls(desks, world, observation, reader, clock, surroundings, memory.seq)
 
 
 def _no_bodies(sha: str) -> bytes:
@@ -189,7 +198,7 @@ class Engine:
         sync: bool = True,
         listeners: Sequence[Callable[[list[Record]], None]] = (),
     ) -> Engine:
-        """Take the bus (BusHeld when somebody has it) and look at the files once.
+        """Take the bus (BusHeld when somebody has it) and look at the files once; the first pass takes that in.
 
         `acts` False only records: nothing is dispatched (a verb without a daemon). `watch` False looks once.
         """
@@ -230,17 +239,13 @@ class Engine:
             engine = cls(config, conductor, source, dispatcher, inbox, bus, _records=acts)
             if acts:
                 conductor.start()
-            engine._first_look()
+            _storing(bus, inbox.put)(source.scan())
         except BaseException:
             bus.close(clean=False)
             raise
         if watch:
             source.start()
         return engine
-
-    def _first_look(self) -> None:
-        _storing(self.bus, self.inbox.put)(self.source.scan())
-        self.conductor.turn(0)
 
     def serve(self) -> None:
         """Answer other processes' requests over the private channel, and say where the engine is."""
@@ -259,7 +264,7 @@ class Engine:
         return request.wait(60)
 
     def tell(self, verb: str, project: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
-        """A request from the thread that also runs the conductor."""
+        """A request from the thread that also runs the conductor, judged in the same pass as what came before it."""
         request = Request(verb, project, arguments or {}, actor())
         self.inbox.put(request)
         self.conductor.turn(0)

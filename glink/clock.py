@@ -48,6 +48,20 @@ def wait_for(condition: Callable[[], bool], *, seconds: float, every: float = 0.
     return True
 
 
+class Every:
+    """A condition that is asked at most once in `seconds`; in between its last answer stands. First asked after them."""
+
+    def __init__(self, seconds: float, condition: Callable[[], bool]) -> None:
+        self._seconds, self._condition = seconds, condition
+        self._next, self._last = time.monotonic() + seconds, False
+
+    def __call__(self) -> bool:
+        if time.monotonic() >= self._next:
+            self._last = self._condition()
+            self._next = time.monotonic() + self._seconds
+        return self._last
+
+
 def text_of(seconds: float) -> str:
     """RFC 3339 in UTC with microseconds: `2026-11-23T23:30:57.000001Z`."""
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

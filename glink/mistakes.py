@@ -63,6 +63,7 @@ class Mistake:
     at_key: bool = False
     inside: tuple[int, int] | None = None
     file: str = ""
+    guess: str = ""
 
 
 def mistakes(
@@ -78,7 +79,10 @@ def mistakes(
     `beside` is a model whose keys may stand in the same mapping.
     """
     known = (model,) if beside is None else (model, beside)
-    return [_mistake(one, document, known, prefix) for one in error.errors(include_url=False)]
+    found = [(one["type"], _mistake(one, document, known, prefix)) for one in error.errors(include_url=False)]
+    # A key that stands there misspelt is not missing as well.
+    misspelt = {(*one.where[:-1], one.guess) for _, one in found if one.guess}
+    return [one for kind, one in found if kind != "missing" or one.where not in misspelt]
 
 
 def _mistake(error: ErrorDetails, document: Any, known: tuple[type[BaseModel], ...], prefix: Path) -> Mistake:
@@ -90,7 +94,8 @@ def _mistake(error: ErrorDetails, document: Any, known: tuple[type[BaseModel], .
         return Mistake(full, "is missing", f"add `{where[-1]}:`")
     if kind == "extra_forbidden":
         keys = [key for model in known for key in _keys(model, where[:-1], container)]
-        return Mistake(full, "unknown key", suggestion(str(where[-1]), keys), at_key=True)
+        key = str(where[-1])
+        return Mistake(full, "unknown key", suggestion(key, keys), at_key=True, guess=nearest(key, keys))
     if kind in _EXPECTED:
         given = _KINDS.get(type(error["input"]), "something else")
         return Mistake(full, f"must be {_EXPECTED[kind]}, not {given}", _cure_for(kind, error["input"]))

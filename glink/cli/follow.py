@@ -47,27 +47,33 @@ class Progress:
         return sum(status not in ("running", "failed") for status, _, _ in self.steps.values())
 
 
-def follow(reader: BusReader, progress: Progress, after: int, over: Callable[[], bool]) -> str:
+def follow(reader: BusReader, progress: Progress, after: int, over: Callable[[], bool], *, quiet: bool = False) -> str:
     """Show what happens after seq `after` until the run has settled (its status) or `over` says so ("")."""
     records = _until_settled(reader, progress, after, over)
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and not quiet:
         _live(records, progress)
-    else:
-        for record in records:
-            if (line := line_of(record)) is not None:
-                print(line, flush=True)
+        return progress.status
+    for record in records:
+        if not quiet and (line := line_of(record)) is not None:
+            print(line, flush=True)
     return progress.status
 
 
-def _until_settled(
-    reader: BusReader, progress: Progress, after: int, over: Callable[[], bool]
-) -> Iterator[Record]:
-    for record in reader.follow(after, stop=lambda: bool(progress.status) or over()):
-        if record.get("project") == progress.project:
-            progress.take(record)
-            yield record
-            if progress.status:
-                return
+def _until_settled(reader: BusReader, progress: Progress, after: int, over: Callable[[], bool]) -> Iterator[Record]:
+    last = after
+    for record in reader.follow(after, stop=over):
+        last = record["seq"]
+        yield from _own(record, progress)
+        if progress.status:
+            return
+    for record in reader.replay(last):
+        yield from _own(record, progress)
+
+
+def _own(record: Record, progress: Progress) -> Iterator[Record]:
+    if record.get("project") == progress.project:
+        progress.take(record)
+        yield record
 
 
 def _live(records: Iterator[Record], progress: Progress) -> None:

@@ -37,6 +37,7 @@ def command(
     ended = Event()
     try:
         engine.serve()
+        engine.conductor.turn(0)
         _greet(engine, settings, json)
         engine.conductor.run(until=lambda: ended.is_set() or (once and engine.conductor.quiet))
     except BusError:

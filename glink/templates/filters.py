@@ -68,11 +68,7 @@ def fenced(_budget: Budget, value: Any, label: str = "data") -> str:
 def whole(_budget: Budget, value: Any, default: int = 0) -> int:
     """The value as a whole number, `default` where it is none."""
     try:
-        return int(value)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    try:
-        return int(float(value))
+        return int(value) if not isinstance(value, str) or value.strip().lstrip("+-").isdecimal() else int(float(value))
     except (TypeError, ValueError, OverflowError):
         return default
 

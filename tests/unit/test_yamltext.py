@@ -83,7 +83,7 @@ def test_keys_are_text_as_written() -> None:
         ("<<: {a: 1}\n", "x.yaml:1:1: the merge key << is not allowed; write the keys out"),
         ("a: 1\nb: 2\na: 3\n", 'x.yaml:3:1: a: the key "a" stands here again, first in line 1; keep one of the two'),
         ("? [a]\n: 1\n", "x.yaml:1:3: a key must be a text; write `key: value`"),
-        (": 1\n", "x.yaml:1:1: a key is missing before the colon; write `key: value`"),
+        ("?\n: 1\n", "x.yaml:1:2: a key is missing before the colon; write `key: value`"),
         ("a: 1\n---\nb: 2\n", "x.yaml:2:1: a second document begins here; one file holds one document: remove the `---`"),
         ("%YAML 1.1\n---\na: 1\n", "x.yaml:1:1: a % directive is not allowed; remove the line"),
         ("", "x.yaml: the file is empty; write `key: value` lines"),

@@ -223,6 +223,14 @@ def test_secrets_are_masked_wherever_they_stand_in_a_record(path):
     assert b"en\\\\" not in (path / "events" / FIRST).read_bytes()
 
 
+def test_a_secret_is_found_inside_json_text_alone(path):
+    """Escaped twice over in the record's bytes, and nowhere else in them."""
+    bus = open_bus(path, secrets=[SECRET])
+    staged = bus.stage({"type": "note.a", "data": {"stdout": json.dumps([SECRET], ensure_ascii=False)}})
+    assert staged["data"] == {"stdout": '["***"]'}
+    bus.close()
+
+
 def test_a_secret_that_looks_like_the_engines_words_breaks_no_record(path):
     """Ids, types and the names of facts stay, so the record can be folded."""
     bus = open_bus(path, secrets=["instance", "12345678", "step.failed", "revision"])

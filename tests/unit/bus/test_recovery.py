@@ -117,6 +117,20 @@ def test_after_an_unclean_stop_the_last_segment_is_a_new_file(path):
     assert log_of(path).stat().st_ino == copied
 
 
+def test_what_stands_after_a_clean_stop_is_set_aside_as_well(path):
+    """The mark matches, and still nothing is written behind bytes that nobody can read."""
+    open_bus(path).close()
+    end = log_of(path).stat().st_size
+    with log_of(path).open("ab") as file:
+        file.write(b"junk")
+    bus = open_bus(path)
+    assert not bus.clean
+    commit_notes(bus, "note.e")
+    bus.close()
+    assert reopened(path) == [*WHOLE, (5, "note.e")]
+    assert (path / "quarantine" / f"{FIRST}.{end}.torn").read_bytes() == b"junk"
+
+
 def test_a_clean_mark_of_another_log_is_no_clean_stop(path):
     """The crc has to match, not only the seq."""
     (path / "CLEAN").write_text('{"seq":4,"crc":"00000000"}\n')

@@ -198,17 +198,18 @@ def test_a_lock_without_a_pid_is_somebody_at_work(tmp_path: Path) -> None:
 
 
 def test_the_pid_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
-    """A number in the file is not believed: here it names this very process."""
+    """A number in the file is not believed: it may have gone to another process since."""
     task, agent = a_task(tmp_path), command(limits=QUICK)
-    lock = os.open(task.folder / "alive", os.O_RDWR | os.O_CREAT)
-    alive.note(lock, os.getppid())
-    os.close(lock)
+    bystander = subprocess.Popen(["sleep", "600"], start_new_session=True)
     taken = alive.take(task.folder)
     try:
+        alive.note(taken, bystander.pid)
         assert _failure(_adopt(agent, replace(task, run_seconds=0.02))).code == "run"
+        assert bystander.poll() is None
     finally:
         os.close(taken)
-    assert is_running(os.getppid())
+        bystander.kill()
+        bystander.wait()
 
 
 @pytest.mark.parametrize("record", ["", "0", "zero\n", "00000000\n", "-1\n"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from glink.errors import Problem
 from glink.limits import Limits
 from glink.project import Loaded
 from glink.watch.catalogue import Catalogue, Difference
@@ -351,6 +352,20 @@ def test_a_file_made_between_look_and_load_is_looked_at_first(tmp_path: Path) ->
     one.catalogue._find = find
     assert names(one.look(1.05, {"late.yaml": CLOSED}, quiet=False)) == ({"late"}, set())
     assert one.problems("late") == 0
+
+
+def test_a_file_that_was_not_looked_at_is_not_invalid_for_having_vanished_again(tmp_path: Path) -> None:
+    """A workflow file that came after the look and could not be read by the loader is no invalid project."""
+    one = Watcher(tmp_path, a="1")
+    one.look(0)
+    one.catalogue._find = lambda: ({"a": tmp_path / "a.yaml", "ghost": tmp_path / "ghost.yaml"}, {})
+    one.catalogue._load = lambda name, file: Loaded(
+        name, None, (Problem("ghost.yaml", 0, 0, "", "is not there"),), {}, {}
+    )
+    one.tree.write("b.yaml", "1")
+    passing = one.look(1)
+    assert "ghost" not in one.catalogue.loaded
+    assert passing.again == pytest.approx(1 + one.limits.quiet)
 
 
 def test_a_workflow_file_at_the_very_top_is_a_project_of_its_own(tmp_path: Path) -> None:

@@ -111,21 +111,18 @@ class View:
         """Whether the files say what no engine has recorded yet."""
         loaded = self.observation.projects.get(project)
         desk = self.desks[project]
-        return loaded is not None and loaded.workflow is not None and (
-            loaded.workflow.digest not in desk.state.contents.values()
+        return (
+            loaded is not None
+            and loaded.workflow is not None
+            and (loaded.workflow.digest not in desk.state.contents.values())
         )
 
     @classmethod
     def take(cls, config: Config, names: Sequence[str] = (), *, need_bus: bool = False) -> View:
         """Read the files and, where there is one, the bus; NoState when there is none and `need_bus`."""
         selects = chosen(names)
-        try:
-            reader: BusReader | None = BusReader(config.bus_dir, limits=config.limits)
-            memory = Memory.read(reader)
-        except NoState:
-            if need_bus:
-                raise
-            reader, memory = None, Memory()
+        reader = _reader(config, need_bus=need_bus)
+        memory = Memory.read(reader) if reader is not None else Memory()
         world, clock = memory.world, SystemClock()
         _resume_clock(clock, world)
         _roster(world, config)
@@ -153,6 +150,15 @@ class View:
         return cls(desks, world, observation, reader, clock, surroundings, memory.seq)
 
 
+def _reader(config: Config, *, need_bus: bool) -> BusReader | None:
+    try:
+        return BusReader(config.bus_dir, limits=config.limits)
+    except NoState:
+        if need_bus:
+            raise
+        return None
+
+
 def _no_bodies(sha: str) -> bytes:
     raise KeyError(sha)
 
@@ -161,7 +167,9 @@ def _unknown(name: str, known: dict[str, Path]) -> str:
     from difflib import get_close_matches
 
     close = get_close_matches(name, known, 1)
-    return f"no project {name}" + (f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(sorted(known)) or 'none'}")
+    return f"no project {name}" + (
+        f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(sorted(known)) or 'none'}"
+    )
 
 
 def _resume_clock(clock: SystemClock, world: World) -> bool:
@@ -302,8 +310,8 @@ def _agents(config: Config) -> Callable[[str], Agent]:
     @cache
     def agent(name: str) -> Agent:
         if name.startswith("run:"):
-            return registry.build_script(config.commands)
-        return registry.build(config.agents[name], base=config.base)
+            return registry.build_script(base=config.base, limits=config.limits)
+        return registry.build(config.agents[name], base=config.base, limits=config.limits)
 
     return agent
 
@@ -320,4 +328,3 @@ def _storing(bus: Bus, deliver: Callable[[Observation], None]) -> Callable[[Obse
         deliver(seen)
 
     return store
-

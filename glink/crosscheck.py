@@ -7,7 +7,7 @@ agents and interpreters. Nothing is evaluated.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -25,7 +25,10 @@ _NO_PARENTS: Final[list[str]] = []
 
 
 class CrossCheck:
-    """All checks over one project's drafts. `complete` is False when a step could not be read at all."""
+    """All checks over one project's drafts.
+
+    `complete` is False when a step could not be read at all; `line_of` gives the line of a step by its place in the file.
+    """
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class CrossCheck:
         texts: Mapping[str, str],
         limits: Limits,
         complete: bool,
+        line_of: Callable[[int], int],
     ) -> None:
         self.mistakes: list[Mistake] = []
         self._drafts = drafts
@@ -42,6 +46,7 @@ class CrossCheck:
         self._texts = texts
         self._limits = limits
         self._complete = complete
+        self._line_of = line_of
         self._first: dict[str, Draft] = {}
         for draft in drafts:
             self._first.setdefault(draft.id, draft)
@@ -63,7 +68,7 @@ class CrossCheck:
         inside = {*error.circle}
         first = next(draft for draft in self._drafts if draft.id in inside)
         chain = error.circle[error.circle.index(first.id) :] + error.circle[1 : error.circle.index(first.id) + 1]
-        names = " -> ".join(f"{one} (steps[{self._first[one].index}])" for one in chain)
+        names = " -> ".join(f"{one} (line {self._line_of(self._first[one].index)})" for one in chain)
         what = "waits for itself" if len(inside) == 1 else f"these steps wait for each other: {names}"
         return Mistake(first.place("after"), what, "remove one `after` of the circle")
 
@@ -73,7 +78,7 @@ class CrossCheck:
         for draft in self._drafts:
             first = self._first[draft.id]
             if first is not draft:
-                what = f"the id {quoted(draft.id)} is taken by steps[{first.index}]"
+                what = f"the id {quoted(draft.id)} is taken by the step in line {self._line_of(first.index)}"
                 self.mistakes.append(Mistake(("steps", draft.index, "step"), what, "give it an id of its own"))
 
     def _order(self, draft: Draft) -> None:

@@ -98,7 +98,7 @@ class _Search:
                 single[name] = self.root / path
                 continue
             for name, path in claimed:
-                others = ", ".join(f"{self.root.name}/{other}" for _, other in claimed if other != path)
+                others = ", ".join(f"{self.root.name}/{other}" for _, other in sorted(claimed) if other != path)
                 self._refuse(name, path, f"the name {quoted(name)} is also claimed by {others}", "rename one of them")
         return {name: file for name, file in single.items() if name not in self.problems}
 

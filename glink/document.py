@@ -18,7 +18,7 @@ Path = tuple[str | int, ...]
 
 _SOURCE_COLUMNS: Final = 200
 _SHOWN_CHARACTERS: Final = 80
-_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_$-]{1,80}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,19 +29,50 @@ class Record(TypedDict):
 
 
 ENGINE_TYPES: Final = frozenset(
-    """
-    workflow.changed workflow.submitted workflow.orphaned source.observed
-    project.suspended project.resumed project.released project.deleted project.carried
-    run.requested run.settled
-    step.dispatched step.offered step.claimed step.succeeded step.failed step.cancelled step.skipped step.held
-    step.restored step.parked step.stale
-    approval.requested approval.given approval.rejected approval.revised approval.edited
-    agent.cooling agent.paused agent.ready budget.warned budget.spent
-    engine.started engine.stopped engine.carried log.trimmed log.gap
-    """.split()
+    [
+        "workflow.changed",
+        "workflow.submitted",
+        "workflow.orphaned",
+        "source.observed",
+        "project.suspended",
+        "project.resumed",
+        "project.released",
+        "project.deleted",
+        "project.carried",
+        "run.requested",
+        "run.settled",
+        "step.dispatched",
+        "step.offered",
+        "step.claimed",
+        "step.succeeded",
+        "step.failed",
+        "step.cancelled",
+        "step.skipped",
+        "step.held",
+        "step.restored",
+        "step.parked",
+        "step.stale",
+        "approval.requested",
+        "approval.given",
+        "approval.rejected",
+        "approval.revised",
+        "approval.edited",
+        "agent.cooling",
+        "agent.paused",
+        "agent.ready",
+        "budget.warned",
+        "budget.spent",
+        "engine.started",
+        "engine.stopped",
+        "engine.carried",
+        "log.trimmed",
+        "log.gap",
+    ]
 )
 
-_RESERVED: Final = tuple("workflow. project. run. step. approval. source. agent. budget. engine. log.".split())
+_RESERVED: Final = (
+    "workflow.", "project.", "run.", "step.", "approval.", "source.", "agent.", "budget.", "engine.", "log.",
+)  # fmt: skip
 _FREE: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 
 

@@ -49,7 +49,7 @@ def _parsed(text: str) -> Any:
 
 @lru_cache(maxsize=256)
 def _checker(schema: bytes) -> Any:
-    from glink.json_schema import compile_schema
+    from glink.jsonshape import compile_schema
 
     return compile_schema(loads(schema))
 
@@ -92,7 +92,9 @@ def _regular_files(folder: Path, most: int) -> Iterator[tuple[str, int]]:
         for name in sorted(files):
             seen += 1
             if seen > most:
-                raise OutputProblem("artifacts", f"more than {most} files in the attempt's folder", ErrorClass.TOO_LARGE)
+                raise OutputProblem(
+                    "artifacts", f"more than {most} files in the attempt's folder", ErrorClass.TOO_LARGE
+                )
             info = os.lstat(os.path.join(parent, name))
             if stat.S_ISREG(info.st_mode):
                 yield (name if inside == "." else f"{inside}/{name}"), info.st_size

@@ -112,7 +112,7 @@ class _Loading:
                 return None
             return Workflow.of(form)
         except CycleError as error:
-            check = self._crosscheck(found, steps, None)
+            check = self._crosscheck(document, found, steps, None)
             self._report(document, [check.circle(error)])
             return None
 
@@ -126,7 +126,7 @@ class _Loading:
         for draft in steps:
             self._report(document, draft.mistakes)
         files = self._read(document, steps)
-        check = self._crosscheck(found, steps, None if _params_are_broken(found) else params)
+        check = self._crosscheck(document, found, steps, None if _params_are_broken(found) else params)
         self._report(document, check.check())
         if self._config is not None:
             self._report(document, check_permits(steps, self._name, self._config))
@@ -137,8 +137,17 @@ class _Loading:
             form["files"] = files
         return form
 
-    def _crosscheck(self, found: Salvaged, steps: list[Draft], params: Mapping[str, Any] | None) -> CrossCheck:
-        return CrossCheck(steps, params=params, texts=self._texts, limits=self._limits, complete=found.complete)
+    def _crosscheck(
+        self, document: Document, found: Salvaged, steps: list[Draft], params: Mapping[str, Any] | None
+    ) -> CrossCheck:
+        return CrossCheck(
+            steps,
+            params=params,
+            texts=self._texts,
+            limits=self._limits,
+            complete=found.complete,
+            line_of=lambda index: document.places[("steps", index)].line,
+        )
 
     def _read(self, document: Document, steps: list[Draft]) -> dict[str, str]:
         """Read what the steps name into their forms and into `texts`; the digests of scripts and inputs."""

@@ -109,7 +109,9 @@ class Sources:
 
     def _input(self, name: str, left: int) -> tuple[str, int]:
         path = self._path(name)
-        found, size = self._below.digest(path, left)
+        found, size = self._below.digest(path, self._limits.inputs_bytes)
+        if size > left:
+            raise UnreadableError(f"brings the inputs to more than {self._limits.inputs_bytes} bytes", "narrow it")
         if size <= _HELD:
             data = self._below.read(path, _HELD)
             found, size = digest.of_bytes(data), len(data)

@@ -88,7 +88,7 @@ def _line_and_column(text: str, offset: int) -> tuple[int, int]:
     return text.count("\n", 0, offset) + 1, offset - begin + 1
 
 
-class _Stop(Exception):  # noqa: N818 - ends the reading, is no error of its own
+class _Stop(Exception):
     """A limit was passed, or what follows makes no sense: read no further."""
 
 

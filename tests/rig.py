@@ -127,7 +127,10 @@ class Rig:
             loaded[workflow.project] = Loaded(workflow.project, workflow, (), {"x.yaml": sha}, {sha: raw})
         changed = frozenset(loaded)
         self._last = {name: one for name, one in self._last.items() if name not in gone} | loaded
-        stamp = revision or f"files@sha256:{digest.of_value(sorted(one.workflow.digest for one in self._last.values() if one.workflow))[:16]}"
+        stamp = (
+            revision
+            or f"files@sha256:{digest.of_value(sorted(one.workflow.digest for one in self._last.values() if one.workflow))[:16]}"
+        )
         self.inbox.put(Observation(stamp, dict(self._last), changed, frozenset(gone)))
         self.turn()
 

@@ -29,7 +29,7 @@ from glink.limits import Limits
 Call = Callable[[Task], Any]
 
 
-class AgentFailed(Exception):  # noqa: N818 - it names what happened to the attempt, as authors of agents read it
+class AgentFailed(Exception):
     """Raised by an agent's function: the answer is no. `retry=True` has it tried again where the class alone would not.
 
     `retry_at` (seconds since 1970) goes with class `throttled`.

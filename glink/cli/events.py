@@ -37,4 +37,8 @@ def command(
 
 def _line(record: Record) -> str:
     told = line_of(record)
-    return f"{record['seq']:>6} {told}" if told else escaped(f"{record['seq']:>6} {record['time'][11:19]} {record['type']}")
+    return (
+        f"{record['seq']:>6} {told}"
+        if told
+        else escaped(f"{record['seq']:>6} {record['time'][11:19]} {record['type']}")
+    )

@@ -46,7 +46,11 @@ def command(
     offsets = dict.fromkeys(streams, 0)
     _print_new(offsets)
     while follow and _runs(settings, project, step, fence):
-        wait_for(lambda: any(one.exists() and one.stat().st_size > at for one, at in offsets.items()), seconds=0.5, every=0.05)
+        wait_for(
+            lambda: any(one.exists() and one.stat().st_size > at for one, at in offsets.items()),
+            seconds=0.5,
+            every=0.05,
+        )
         _print_new(offsets)
 
 

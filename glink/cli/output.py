@@ -36,7 +36,16 @@ def command(
     answer = past.answer
     value = value_of(answer, view.surroundings.bodies)
     if json:
-        show({"project": project, "step": step, "output": value, "digest": answer.digest, "artifacts": answer.artifacts, "time": answer.time})
+        show(
+            {
+                "project": project,
+                "step": step,
+                "output": value,
+                "digest": answer.digest,
+                "artifacts": answer.artifacts,
+                "time": answer.time,
+            }
+        )
         return
     text = value if isinstance(value, str) else pretty(value)
     sys.stdout.write(escaped_block(text) if sys.stdout.isatty() else text)

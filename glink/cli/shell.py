@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,7 +50,7 @@ def complain(error: GlinkError, *, as_json: bool) -> None:
         print(f"glink: {escaped_block(str(error))}", file=sys.stderr)
 
 
-def table(rows: list[tuple[str, ...]], heads: tuple[str, ...]) -> str:
+def table(rows: Sequence[tuple[str, ...]], heads: tuple[str, ...]) -> str:
     """Columns aligned with spaces: reads well on a terminal and in a pipe; the last column is not padded."""
     whole = [heads, *rows]
     widths = [max(len(row[column]) for row in whole) for column in range(len(heads))]

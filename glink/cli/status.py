@@ -46,9 +46,7 @@ def _print(view: View, project: str | None, as_json: bool) -> None:
         return
     daemon = f"held by pid {holder.pid}" if holder is not None else "no daemon"
     say(f"{view.observation.revision}   {daemon}")
-    rows = [
-        (one.project, one.sync, one.health, _run(one), _progress(one), escaped(_trouble(one))) for one in reports
-    ]
+    rows = [(one.project, one.sync, one.health, _run(one), _progress(one), escaped(_trouble(one))) for one in reports]
     say(table(rows, ("PROJECT", "SYNC", "HEALTH", "RUN", "STEPS", "")))
 
 

@@ -58,4 +58,6 @@ def _matches(given: str, name: str, file: Path | None, root: Path) -> bool:
     if given == name:
         return True
     path = Path(given).absolute()
-    return file is not None and (path == file.absolute() or path in file.absolute().parents and root.absolute() in (path, *path.parents))
+    return file is not None and (
+        path == file.absolute() or (path in file.absolute().parents and root.absolute() in (path, *path.parents))
+    )

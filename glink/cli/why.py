@@ -68,7 +68,14 @@ def _told(row: Row) -> dict[str, Any]:
 
 def _whole(report: Report, json: bool) -> None:
     if json:
-        show({"project": report.project, "run": report.run, "steps": [_told(row) | {"step": row.step} for row in report.steps], "errors": report.errors})
+        show(
+            {
+                "project": report.project,
+                "run": report.run,
+                "steps": [_told(row) | {"step": row.step} for row in report.steps],
+                "errors": report.errors,
+            }
+        )
         return
     run = report.run
     say(f"{report.project}: {report.sync}, {report.health}; revision {report.revision or 'none yet'}")

@@ -25,18 +25,20 @@ from glink.bus.bus import Bus
 from glink.clock import Clock
 from glink.errors import BusError, GlinkError, UsageError
 from glink.event import Record
+from glink.fold import fold
 from glink.limits import Limits
-from glink.reconciler.actions import Action, Dispatch, Settle, Wish
+from glink.reconciler.actions import Action, Dispatch, Settle
 from glink.reconciler.board import Board, Surroundings
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher, Job
 from glink.reconciler.inbox import Inbox, Request, Result
+from glink.reconciler.jobs import Jobs
 from glink.reconciler.memory import Memory
-from glink.reconciler.plan import given_again, plan
+from glink.reconciler.plan import plan
 from glink.reconciler.verbs import VERBS
-from glink.state import ProjectState, fold
+from glink.state import ProjectState
 from glink.watch.source import Observation
-from glink.workflow import Step, Workflow
+from glink.workflow import Workflow
 from glink.world import World, fold_world
 
 _HEAL_SECONDS = 1.0
@@ -87,6 +89,7 @@ class Conductor:
         self.bus, self.world, self.inbox, self.dispatcher = bus, world, inbox, dispatcher
         self.surroundings, self.clock, self.limits = surroundings, clock, limits
         self.desks = desks
+        self.jobs = Jobs(bus, surroundings, world, limits)
         self.listeners = list(listeners)
         self.failure: BusError | None = None
         self.observed = False
@@ -322,7 +325,7 @@ class Conductor:
                 desk.board.refresh(None, now)
             for name, step in flying:
                 self.world.taken(step.agent, +1)
-                found = self._earlier_job(desk, name)
+                found = self.jobs.again(desk, name)
                 if found is None:
                     self._lost(desk, name, "gone", "its workflow is not on the bus any more")
                     continue
@@ -342,32 +345,6 @@ class Conductor:
         cls = ErrorClass.CANCELLED if code == "superseded" else ErrorClass.LOST
         data = {"class": cls, "code": code, "message": message}
         self.inbox.put(Result(desk.name, step, past.fence, past.agent, "step.failed", data))
-
-    def _earlier_job(self, desk: Desk, step: str) -> tuple[Job, bool] | None:
-        """The job of an attempt in flight, made again from its record and the workflow of its generation.
-
-        The flag tells whether it could be started with it: not when what it would be handed is another by now.
-        """
-        past = desk.state.steps[step]
-        record = self.bus.read(past.fence)
-        workflow = self.surroundings.earlier(desk.state.contents.get(str(past.generation), ""))
-        if record is None or workflow is None or step not in workflow.steps:
-            return None
-        data = record["data"]
-        try:
-            text = data["task"] if "task" in data else self.surroundings.bodies(data["prompt"]).decode()
-            given = given_again(desk.board, step, past.run, past.key) if desk.board is not None else None
-            wish = Wish(
-                data["reason"], past.agent, past.key, past.fingerprint, past.definition, past.attempt, past.reask
-            )
-            action = Dispatch(step, wish, past.run, text, text[: data.get("bare", len(text))])
-            if given is not None:
-                action.context, action.args, action.env, action.stdin = (
-                    given.context, given.args, given.env, given.stdin
-                )  # fmt: skip
-            return desk.job(action, past.fence, self.world, self._script, workflow), given is not None
-        except KeyError:
-            return None
 
     # Decide.
 
@@ -425,31 +402,13 @@ class Conductor:
             answer = desk.state.steps[action.step].answer
             assert answer is not None
             workflow = self.surroundings.earlier(desk.state.contents[str(answer.generation)]) or workflow
-        record = self._stage(desk.dispatch_body(action, self._prompt(action)), desk)
+        record = self._stage(desk.dispatch_body(action, self.jobs.prompt(action)), desk)
         board.dispatched(action.step)
         self.world.taken(action.wish.agent, +1)
         try:
-            self._pass.jobs.append(desk.job(action, record["seq"], self.world, self._script, workflow))
+            self._pass.jobs.append(desk.job(action, record["seq"], self.world, self.jobs.script, workflow))
         except KeyError as missing:
             self._lost(desk, action.step, "blob-missing", f"blob {missing} is not on the bus any more")
-
-    def _prompt(self, action: Dispatch) -> dict[str, Any]:
-        """What the agent is given, in the event itself or as blobs that are durable before it."""
-        most = self.limits.inline_bytes
-        data: dict[str, Any] = {}
-        if len(action.text) * 4 <= most or len(raw := action.text.encode()) <= most:
-            data["task"] = action.text
-        else:
-            data["prompt"] = self.bus.blobs.put(raw)
-        if len(action.bare) != len(action.text):
-            data["bare"] = len(action.bare)
-        return data
-
-    def _script(self, workflow: Workflow, step: Step) -> bytes:
-        run = step.run
-        if run is None or run.file is None:
-            return (run.text or "").encode() if run is not None else b""
-        return self.bus.blobs.get(workflow.files[run.file])
 
     # Record.
 
@@ -507,7 +466,10 @@ class Conductor:
         if done.records:
             for listener in self.listeners:
                 listener(done.records)
-            if done.records[-1]["seq"] - self._settled_floor >= self.limits.checkpoint_events and not self.world.in_flight:
+            if (
+                done.records[-1]["seq"] - self._settled_floor >= self.limits.checkpoint_events
+                and not self.world.in_flight
+            ):
                 self._settled_floor = done.records[-1]["seq"]
                 self._memory.save(self.bus, {name: desk.state for name, desk in self.desks.items()}, self.world)
 
@@ -524,4 +486,3 @@ def params_digest(params: Mapping[str, Any]) -> str:
     from glink.digest import of_value
 
     return of_value(dict(params))[:32]
-

@@ -81,9 +81,7 @@ def _join(board: Board, spec: Step, past: StepState, floor: int) -> Decision | N
             return None
     if failed:
         detail = f"step {failed} {decisions[failed].status}"
-        return Decision(
-            Reason.UPSTREAM_FAILED, Status.WAITING, final=True, synced=False, sound=False, detail=detail
-        )
+        return Decision(Reason.UPSTREAM_FAILED, Status.WAITING, final=True, synced=False, sound=False, detail=detail)
     if skipped:
         return _skip(spec, past, Reason.UPSTREAM_SKIPPED, f"upstream {skipped}", floor)
     return None
@@ -255,9 +253,7 @@ def _after_lapse(board: Board, spec: Step, past: StepState, lapse: Lapse, wish: 
 
 def _ended_badly(spec: Step, reason: Reason, detail: str, action: Fail | Park | None) -> Decision:
     tolerated = spec.allow_failure
-    return Decision(
-        reason, Status.FAILED, final=True, action=action, synced=tolerated, sound=tolerated, detail=detail
-    )
+    return Decision(reason, Status.FAILED, final=True, action=action, synced=tolerated, sound=tolerated, detail=detail)
 
 
 def _wanted(board: Board, spec: Step, wish: Wish) -> Decision:

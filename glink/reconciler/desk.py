@@ -41,9 +41,7 @@ class Desk:
             params = check_params(workflow, self.state.params)
         except UsageError:
             params = check_params(workflow, {})
-        self.board = Board(
-            workflow, self.state, world, limits=limits, surroundings=surroundings, params=params
-        )
+        self.board = Board(workflow, self.state, world, limits=limits, surroundings=surroundings, params=params)
         self.dirty = None
 
     def touch(self, steps: Iterable[str] | None) -> None:

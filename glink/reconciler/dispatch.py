@@ -20,7 +20,7 @@ from typing import Any
 from glink import digest
 from glink.agents.agent import Adoption, Agent, ErrorClass, Failure, Outcome, Task
 from glink.bus.blobs import Blobs
-from glink.jsontext import canonical, dumps, loads
+from glink.jsontext import canonical, dumps
 from glink.limits import Limits
 from glink.outputs import OutputProblem, collect_artifacts, shaped
 from glink.reconciler.inbox import Result
@@ -33,7 +33,7 @@ class Job:
 
     task: Task
     agent: str
-    output: Output = Output()
+    output: Output = field(default_factory=Output)
     artifacts: tuple[str, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     handed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -200,7 +200,9 @@ class Dispatcher:
         if outcome.failure is not None:
             return _failed(job, outcome.failure, outcome, seconds)
         try:
-            body = outcome.output if job.plain and isinstance(outcome.output, str) else shaped(job.output, outcome.output)
+            body = (
+                outcome.output if job.plain and isinstance(outcome.output, str) else shaped(job.output, outcome.output)
+            )
             artifacts = dict(outcome.artifacts)
             if job.artifacts and task.folder is not None:
                 artifacts |= collect_artifacts(task.folder, job.artifacts, self._blobs, self._limits)

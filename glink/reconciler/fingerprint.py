@@ -194,7 +194,10 @@ def recipe_of(step: Step, workflow: Workflow, world: World, limits: Limits) -> R
         when=when,
         uses=_in_order(named, step.after if step.context != "none" else ()) if named else _unnamed(step),
         handed=_handed_steps(step, named),
-        appends=step.task is not None and bool(step.after) and step.context != "none" and (not named or step.context == "all"),
+        appends=step.task is not None
+        and bool(step.after)
+        and step.context != "none"
+        and (not named or step.context == "all"),
         volatile=bool(names.volatile),
         requested=bool((names.volatile | (when.names.volatile if when else frozenset())) & REQUEST_NAMES),
         fixed=_fixed_parts(step, workflow, world),

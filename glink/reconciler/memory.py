@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from glink.event import Record
-from glink.state import ProjectState, fold
+from glink.fold import fold
+from glink.state import ProjectState
 from glink.world import World, fold_world
 
 WORLD = ".world"
@@ -107,4 +108,3 @@ def states_of(bus: Readable) -> tuple[dict[str, ProjectState], World]:
     """What a reader needs."""
     memory = Memory.read(bus)
     return memory.states, memory.world
-

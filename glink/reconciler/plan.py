@@ -175,7 +175,6 @@ def may_run(board: Board, step: str) -> bool:
     return board.decisions[step].reason is Reason.WAITING_FOR
 
 
-
 def given_again(board: Board, step: str, run: int, key: str) -> Rendered | None:
     """What an attempt in flight was handed, if it would be handed the same now; else None."""
     if step not in board.workflow.steps:

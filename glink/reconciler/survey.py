@@ -155,7 +155,11 @@ def _conditions(desk: Desk, rows: list[Row], now: float) -> tuple[Condition, ...
         found.append(Condition("Suspended", True, "Suspended", f"suspended by {by}", "", generation))
     if state.params_overridden:
         found.append(Condition("ParamsOverridden", True, "FileChanged", "the file's parameters replaced a request's"))
-    tolerated = [row.step for row in rows if row.status == Status.FAILED and desk.workflow and desk.workflow.steps[row.step].allow_failure]
+    tolerated = [
+        row.step
+        for row in rows
+        if row.status == Status.FAILED and desk.workflow and desk.workflow.steps[row.step].allow_failure
+    ]
     if tolerated:
         found.append(Condition("ToleratedFailure", True, "AllowFailure", f"steps: {', '.join(tolerated)}"))
     return tuple(found)

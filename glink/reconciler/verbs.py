@@ -45,7 +45,9 @@ def run(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> De
     current = state.run
     if current is not None:
         if params and params != state.params:
-            raise Conflict(f"run {current.number} of {desk.name} is open with other parameters: wait for it or cancel it")
+            raise Conflict(
+                f"run {current.number} of {desk.name} is open with other parameters: wait for it or cancel it"
+            )
         if current.floor and current.force == force and not params:
             return Deed(answer={"run": current.number, "joined": True})
         alike = [number for number, one in enumerate(state.queue, current.number + 1) if _alike(one, force, params)]

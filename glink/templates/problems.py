@@ -5,7 +5,7 @@ from __future__ import annotations
 _MESSAGE_CHARACTERS = 500
 
 
-class TemplateProblem(Exception):  # noqa: N818 - it says what is wrong with a text
+class TemplateProblem(Exception):
     """A task or expression that is refused before anything is compiled.
 
     `line` and `column` count from 1 inside the text of the template; `cure` says what to write.
@@ -19,7 +19,7 @@ class TemplateProblem(Exception):  # noqa: N818 - it says what is wrong with a t
         super().__init__(f"{line}:{column}: {self.message}" + (f"; {self.cure}" if cure else ""))
 
 
-class RenderProblem(Exception):  # noqa: N818 - as above
+class RenderProblem(Exception):
     """A template that cannot be rendered with these values: a failure of class `template`."""
 
     def __init__(self, message: str) -> None:

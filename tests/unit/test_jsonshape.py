@@ -136,7 +136,9 @@ def test_an_answer_nested_too_deeply_is_an_error_not_a_crash() -> None:
 
 def test_equal_schemas_are_compiled_once() -> None:
     """The order of keys does not matter."""
-    assert compile_schema({"type": "object", "required": ["a"]}) is compile_schema({"required": ["a"], "type": "object"})
+    assert compile_schema({"type": "object", "required": ["a"]}) is compile_schema(
+        {"required": ["a"], "type": "object"}
+    )
 
 
 def test_a_lone_surrogate_matches_nothing() -> None:

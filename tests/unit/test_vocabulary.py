@@ -44,7 +44,20 @@ def test_keys_beginning_with_x_are_free_at_the_top_and_in_steps() -> None:
 
 @pytest.mark.parametrize(
     "key",
-    "when engines depends_on schedule on instances budget finally concurrency on_agent_change on_delete on_supersede".split(),
+    [
+        "when",
+        "engines",
+        "depends_on",
+        "schedule",
+        "on",
+        "instances",
+        "budget",
+        "finally",
+        "concurrency",
+        "on_agent_change",
+        "on_delete",
+        "on_supersede",
+    ],
 )
 def test_what_is_not_built_at_the_top_is_unknown(key: str) -> None:
     """A key that would do nothing is refused, never ignored."""
@@ -53,8 +66,25 @@ def test_what_is_not_built_at_the_top_is_unknown(key: str) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    "for_each key review approve verify wait once max_age on_supersede lock priority escalate_on escalate_when workspace "
-    "budget max_parallel on_item_error".split(),
+    [
+        "for_each",
+        "key",
+        "review",
+        "approve",
+        "verify",
+        "wait",
+        "once",
+        "max_age",
+        "on_supersede",
+        "lock",
+        "priority",
+        "escalate_on",
+        "escalate_when",
+        "workspace",
+        "budget",
+        "max_parallel",
+        "on_item_error",
+    ],
 )
 def test_what_is_not_built_in_a_step_is_unknown(key: str) -> None:
     """The same holds in steps."""
@@ -74,7 +104,8 @@ def test_ids_are_texts(written: Any, id_: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", [1.0, True, False, None, -1, "01", "1_0", "-a", "a b", "a.b", "", "a" * 64, "ﬁ", "1\n", [1], {}, "a\u202e"]
+    "written",
+    [1.0, True, False, None, -1, "01", "1_0", "-a", "a b", "a.b", "", "a" * 64, "ﬁ", "1\n", [1], {}, "a\u202e"],
 )
 def test_what_is_no_id_is_refused(written: Any) -> None:
     """Floats, booleans, leading zeros, odd characters and long texts are no ids."""
@@ -119,7 +150,9 @@ def test_a_wrong_value_is_named_with_what_to_write(keys: dict[str, Any], expecte
 
 def test_a_misspelt_key_is_one_mistake() -> None:
     """What it was meant to be is not called missing as well."""
-    assert said({"steps": [{"stp": 1, "agent": "a", "task": "t"}]}) == ['steps[0].stp: unknown key; did you mean "step"?']
+    assert said({"steps": [{"stp": 1, "agent": "a", "task": "t"}]}) == [
+        'steps[0].stp: unknown key; did you mean "step"?'
+    ]
 
 
 def test_mistakes_in_many_places_are_told_together() -> None:

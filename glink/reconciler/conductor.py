@@ -195,7 +195,7 @@ class Conductor:
             case Result():
                 self._result(item, now)
             case Request():
-                self._request(item)
+                self._request(item, now)
             case Observation():
                 self._observe(item, now)
             case Stop():
@@ -242,11 +242,15 @@ class Conductor:
         elif cls == ErrorClass.AUTH and (spec := self.world.agent(agent)) is not None:
             self._stage({"type": "agent.paused", "data": {"agent": agent, "profile": spec.profile}})
 
-    def _request(self, request: Request) -> None:
+    def _request(self, request: Request, now: float) -> None:
         desk = self.desks.get(request.project)
         try:
             if desk is None:
                 raise UsageError(f"no project {request.project}; there are: {', '.join(sorted(self.desks)) or 'none'}")
+            if desk.board is not None:
+                # A verb is judged by what is thought now, not by what was thought before this pass.
+                desk.board.refresh(desk.dirty, now)
+                desk.dirty = set()
             deed = VERBS[request.verb](desk, request.arguments, request.by, self.limits)
         except GlinkError as error:
             request.error = error

@@ -16,6 +16,7 @@ from glink.agents import alive, registry
 from glink.agents.agent import Agent, ErrorClass, Failure, Outcome, Task
 from glink.limits import Limits
 from glink.roster import AgentSpec
+from glink.testing.control import ManualControl
 from tests.unit.agents.stage import HERE, Background, a_task, command, in_background, is_running, run, until
 
 QUICK = Limits(kill_after=0.3, look=0.02)
@@ -226,6 +227,20 @@ def test_output_keeps_an_attempt_from_being_idle(tmp_path: Path) -> None:
     spec = _declared(sys.executable, "-I", "-S", str(tmp_path / "beat.py"))
     agent = registry.build(spec, base=HERE, limits=Limits(look=0.02))
     assert run(agent, a_task(tmp_path, idle_seconds=1.0)).output == ".\n" * 8 + "."
+
+
+class _Unheard(ManualControl):
+    def fileno(self) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+
+def test_a_process_that_cannot_be_attended_to_is_ended(tmp_path: Path) -> None:
+    """No attempt is said to have failed while it works on."""
+    task = a_task(tmp_path)
+    with _Unheard() as control:
+        failure = _failure(command("--sleep", "600").run(task, control))
+    assert (failure.cls, failure.code) == (ErrorClass.TRANSIENT, "emfile")
+    assert not alive.held(task.folder)
 
 
 def test_a_closed_stdout_is_an_empty_answer(tmp_path: Path) -> None:

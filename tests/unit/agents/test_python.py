@@ -107,11 +107,11 @@ def test_a_forged_record_is_data(record: str, tmp_path: Path) -> None:
 
 
 def test_a_module_beside_the_config_is_found_but_takes_no_others_place(tmp_path: Path) -> None:
-    """The config's folder is looked into last: a `json.py` there is not the standard library's."""
-    (tmp_path / "json.py").write_text("raise RuntimeError('taken')\n")
-    (tmp_path / "beside.py").write_text("import json\n\ndef call(task):\n    return json.dumps(task.text)\n")
+    """The config's folder is looked into last: a `colorsys.py` there is not the standard library's."""
+    (tmp_path / "colorsys.py").write_text("raise RuntimeError('taken')\n")
+    (tmp_path / "beside.py").write_text("import colorsys\n\ndef call(task):\n    return colorsys.__name__\n")
     spec = AgentSpec("one", "python", {"call": "beside:call"})
-    assert run(registry.build(spec, base=tmp_path), a_task(tmp_path, "x")).output == '"x"'
+    assert run(registry.build(spec, base=tmp_path), a_task(tmp_path)).output == "colorsys"
 
 
 def test_no_module_comes_from_the_attempts_folder(tmp_path: Path) -> None:

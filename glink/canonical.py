@@ -15,8 +15,9 @@ from glink.document import Path
 from glink.mistakes import Mistake
 from glink.vocabulary import Defaults, Retry, Run, StepEntry, TextFile, Timeout, WorkflowFile
 
-_MERGED: Final = ("env", "with_")
-_PLAIN: Final = ("name", "agent", "args", "stdin", "when", "inputs", "artifacts", "context")
+_PLAIN: Final = frozenset({"name", "agent", "args", "stdin", "when", "inputs", "artifacts", "context"})
+_MERGED: Final = frozenset({"env", "with_"})
+_TIMED: Final = frozenset({"retry", "timeout"})
 _NO_DEFAULTS: Final = Defaults()
 # What belongs to a script alone, and to an agent alone.
 _SCRIPT_ONLY: Final = ("args", "stdin")
@@ -86,21 +87,25 @@ def _order(draft: Draft, previous: str | None) -> None:
 
 
 def _values(draft: Draft, defaults: Defaults) -> None:
+    """What stands in the file; most steps write few of the many keys, so only these are looked at."""
     entry, form = draft.entry, draft.form
-    for key in _PLAIN:
-        value = getattr(entry, key)
-        if value is None:
-            value = getattr(defaults, key)
-        if value is not None and value != []:
-            form[key] = value
-    for key in _MERGED:
-        own, general = getattr(entry, key), getattr(defaults, key)
-        if own or general:
-            form[key.rstrip("_")] = {**general, **(own or {})} if general else own
-    for key in ("retry", "timeout"):
-        if joined := written(getattr(defaults, key)) | written(getattr(entry, key)):
-            form[key] = joined
-    _output(draft, defaults)
+    for key in entry.model_fields_set | defaults.model_fields_set:
+        if key in _PLAIN:
+            value = getattr(entry, key)
+            if value is None:
+                value = getattr(defaults, key)
+            if value is not None and value != []:
+                form[key] = value
+        elif key in _MERGED:
+            own, general = getattr(entry, key), getattr(defaults, key)
+            if own or general:
+                form[key.rstrip("_")] = {**general, **(own or {})} if general else own
+        elif key in _TIMED:
+            own, general = getattr(entry, key), getattr(defaults, key)
+            if joined := written(own) if general is None else {**written(general), **written(own)}:
+                form[key] = joined
+        elif key == "output":
+            _output(draft, defaults)
 
 
 def written(value: Retry | Timeout | float | None) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from glink.limits import Limits
 
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _WORDS: Final = {"true": True, "false": False, "null": None, "": None}
+_SUSPECT_KEYS: Final = frozenset({"", "<<"})
 _NUMBER_STARTS: Final = frozenset("-0123456789")
 _LARGEST: Final = 1 << 63
 _DIGITS: Final = 40
@@ -176,7 +177,7 @@ class _Reader:
                 self._add(event, "a key must be a text", "write `key: value`")
                 raise _Stop
             key = event.value
-            if key in mapping or not key or key == "<<" or event.tag is not None or event.anchor is not None:
+            if event.tag is not None or event.anchor is not None or key in mapping or key in _SUSPECT_KEYS:
                 self._suspect_key(event, mapping)
             elif event.style == '"' and _CONTROLS.search(key):
                 self._add(event, "a key contains control characters", "remove them")
@@ -260,7 +261,7 @@ class _Reader:
 
 def _events(loader: yaml.CLoader, limits: Limits) -> Callable[[], Any]:
     # islice counts in C; a limit that is checked in the loop costs as much as building the values.
-    return partial(next, islice(iter(loader.get_event, None), limits.yaml_nodes))
+    return islice(iter(loader.get_event, None), limits.yaml_nodes).__next__
 
 
 def _short_tag(tag: str) -> str:

@@ -35,8 +35,8 @@ from glink.roster import AgentSpec
 
 _CLOCK = SystemClock()
 
-# -P: the working directory is the agents', no module is taken from there. The worker finds this very Glink, installed
-# or not, without a variable that its own children would inherit.
+# -P: the working directory is the agents', no module is taken from there. The worker finds Glink, installed or not (last,
+# so that nothing beside it takes an installed module's place), without a variable that its own children would inherit.
 _START = "import sys; sys.path.append(sys.argv.pop(1)); from glink.agents.python_worker import main; main()"
 _HOME = str(Path(glink.__file__).parents[1])
 

@@ -1,0 +1,1 @@
+"""What `docs/performance.md` names, runnable by anyone: `python -m bench`."""

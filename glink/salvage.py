@@ -35,20 +35,29 @@ def salvage(value: Any, limits: Limits) -> Salvaged:
     if not isinstance(value, dict):
         mistake = Mistake((), "the file must be a mapping", "write `steps:` with a list of steps")
         return Salvaged(None, [], [mistake], complete=False)
-    value = _without_free_keys(value)
     steps = value.get("steps")
-    if isinstance(steps, list):
-        if not steps or len(steps) > limits.steps:
-            what = f"has more than {limits.steps} steps" if steps else "has no steps"
-            cure = "split the project, or raise limits.steps" if steps else "write a list of steps"
-            return Salvaged(None, [], [Mistake(("steps",), what, cure)], complete=False)
-        value["steps"] = [_without_free_keys(step) if isinstance(step, dict) else step for step in steps]
-    try:
-        file = WorkflowFile.model_validate(value)
-    except ValidationError:
+    if isinstance(steps, list) and not 0 < len(steps) <= limits.steps:
+        what = f"has more than {limits.steps} steps" if steps else "has no steps"
+        cure = "split the project, or raise limits.steps" if steps else "write a list of steps"
+        return Salvaged(None, [], [Mistake(("steps",), what, cure)], complete=False)
+    # Free keys are rare: only a file that is refused with them is looked through for them.
+    file = _valid(value)
+    if file is None:
+        value = _without_free_keys(value)
+        if isinstance(steps, list):
+            value["steps"] = [_without_free_keys(step) if isinstance(step, dict) else step for step in steps]
+        file = _valid(value)
+    if file is None:
         return _pieces(value)
     nothing_broken: frozenset[str] = frozenset()
     return Salvaged(file, [(index, step, nothing_broken) for index, step in enumerate(file.steps)], [])
+
+
+def _valid(value: dict[str, Any]) -> WorkflowFile | None:
+    try:
+        return WorkflowFile.model_validate(value)
+    except ValidationError:
+        return None
 
 
 def _without_free_keys(mapping: dict[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ from glink.limits import Limits
 
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _WORDS: Final = {"true": True, "false": False, "null": None, "": None}
+# Styles of scalars that need no look at their text: they are no numbers, and escape nothing.
+_AS_WRITTEN: Final = frozenset({"'", "|", ">"})
 _SUSPECT_KEYS: Final = frozenset({"", "<<"})
 _NUMBER_STARTS: Final = frozenset("-0123456789")
 _LARGEST: Final = 1 << 63
@@ -182,7 +184,12 @@ class _Reader:
             elif event.style == '"' and _CONTROLS.search(key):
                 self._add(event, "a key contains control characters", "remove them")
             event = following()
-            mapping[key] = self._scalar(event, (key,)) if event.__class__ is ScalarEvent else self._value(event, (key,))
+            if event.__class__ is not ScalarEvent:
+                mapping[key] = self._value(event, (key,))
+            elif event.tag is None and event.anchor is None and event.style in _AS_WRITTEN:
+                mapping[key] = event.value
+            else:
+                mapping[key] = self._scalar(event, (key,))
 
     def _sequence(self) -> list[Any]:
         sequence: list[Any] = []

@@ -132,6 +132,7 @@ class Desk:
                 args=action.args,
                 env=action.env,
                 pass_env=command.env,
+                exit_record=command.exit_record,
                 stdin=action.stdin,
             )
         task = Task(

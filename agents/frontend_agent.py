@@ -1,0 +1,44 @@
+"""frontend-agent: builds `card.html`, a page with a card for each package in the JSON of the step before it.
+
+The page's title is what stands between quotes in the task, if anything does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from html import escape
+from pathlib import Path
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem; color-scheme: light dark }}
+main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); gap: 1rem }}
+article {{ border: 1px solid #8884; border-radius: .5rem; padding: 1rem }}
+h2 {{ font-size: 1rem; margin: 0 }} p {{ margin: .5rem 0 0 }}
+</style>
+<h1>{title}</h1><p>{count} packages</p><main>
+{cards}
+</main></html>
+"""
+
+
+def main() -> None:
+    bare = sys.stdin.read()
+    quoted = re.search(r'"([^"]+)"', bare)
+    context = json.loads(Path(os.environ["GLINK_CONTEXT"]).read_text())
+    (report,) = (step["output"] for step in context["steps"].values())
+    cards = [
+        f"<article><h2>{escape(one['name'])} {escape(one['version'])}</h2><p>{escape(one['summary'])}</p></article>"
+        for one in report["packages"]
+    ]
+    title = escape(quoted.group(1) if quoted else "Installed packages")
+    Path("card.html").write_text(PAGE.format(title=title, count=report["count"], cards="\n".join(cards)))
+    print(f"card.html: {len(cards)} cards")
+
+
+if __name__ == "__main__":
+    main()

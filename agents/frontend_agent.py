@@ -27,8 +27,8 @@ h2 {{ font-size: 1rem; margin: 0 }} p {{ margin: .5rem 0 0 }}
 
 
 def main() -> None:
-    bare = sys.stdin.read()
-    quoted = re.search(r'"([^"]+)"', bare)
+    own_words = sys.stdin.read().split("<data-")[0]
+    quoted = re.search(r'"([^"]+)"', own_words)
     context = json.loads(Path(os.environ["GLINK_CONTEXT"]).read_text())
     (report,) = (step["output"] for step in context["steps"].values())
     cards = [

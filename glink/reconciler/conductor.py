@@ -27,7 +27,7 @@ from glink.errors import BusError, GlinkError, UsageError
 from glink.event import Record
 from glink.fold import fold
 from glink.limits import Limits
-from glink.reconciler.actions import Action, Dispatch, Settle
+from glink.reconciler.actions import Action, Dispatch, Restore, Settle
 from glink.reconciler.board import Board, Surroundings
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher, Job
@@ -231,7 +231,10 @@ class Conductor:
         if cls is not None:
             self._agent_trouble(result, now)
         elif files := data.get("artifacts"):
-            self._pass.published.append((self._out / result.project.replace("/", "%2F") / result.step, files))
+            self._publish(result.project, result.step, files)
+
+    def _publish(self, project: str, step: str, files: Mapping[str, str]) -> None:
+        self._pass.published.append((self._out / project.replace("/", "%2F") / step, files))
 
     def _agent_trouble(self, result: Result, now: float) -> None:
         cls, agent = result.data["class"], result.agent
@@ -390,6 +393,8 @@ class Conductor:
             return
         params = desk.state.params
         self._stage(desk.body(action), desk)
+        if isinstance(action, Restore) and action.answer.artifacts:
+            self._publish(desk.name, action.step, action.answer.artifacts)
         if not isinstance(action, Settle):
             # Decided as if it were done already: the next look finds the same, so nothing has to look now.
             desk.touch((action.step,))

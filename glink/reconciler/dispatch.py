@@ -150,7 +150,7 @@ class Dispatcher:
 
     def close(self) -> None:
         """Wait for the agents' threads; called when nothing is in flight any more, or all is let go."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True)
 
     def folder(self, fence: int) -> Path:
         """The attempt's own folder."""

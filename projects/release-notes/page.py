@@ -15,7 +15,9 @@ for line in digest.splitlines():
         body.append(f"<p>• {escape(line[2:])}</p>")
     elif line:
         body.append(f"<p>{escape(line)}</p>")
-style = "<style>body{font:16px/1.6 system-ui,sans-serif;max-width:46rem;margin:2rem auto;color-scheme:light dark}</style>"
+style = (
+    "<style>body{font:16px/1.6 system-ui,sans-serif;max-width:46rem;margin:2rem auto;color-scheme:light dark}</style>"
+)
 page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Release notes</title>{style}'
 Path("notes.html").write_text(page + "\n".join(body) + "</html>\n")
 print(f"notes.html: {len(body)} blocks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -12,6 +13,8 @@ def main() -> None:
 
         print(f"glink {__version__}")  # noqa: T201
         return
+    # Looking for pydantic's plug-ins reads the metadata of every installed distribution; Glink has none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from glink.cli.main import run
 
     sys.exit(run(sys.argv[1:]))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +20,8 @@ from glink.limits import Limits
 from glink.roster import AgentSpec
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from pydantic import BaseModel
 
 _GROUP = "glink.agents"
@@ -79,4 +80,6 @@ def _kind(kind: str) -> Kind:
 
 @cache
 def _added() -> Mapping[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
     return {point.name: point for point in entry_points(group=_GROUP)}

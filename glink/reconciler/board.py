@@ -122,6 +122,7 @@ class Board:
         decisions = self.decisions
         parents = self.workflow.graph.parents
         for step in self.workflow.graph.order:
+            self.recipe(step)  # made now, when the project is seated, so that a step's turn costs only the step
             unmet = 0
             for parent in parents[step]:
                 if not decisions[parent].final:

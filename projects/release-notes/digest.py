@@ -1,13 +1,16 @@
-"""A Markdown digest of the commits that the step before read, newest first, by day."""
+"""A Markdown digest of the commits that the step before read, newest first, by day. Its argument is the title."""
 
 import json
 import os
+import sys
 from itertools import groupby
 from pathlib import Path
 
-history = json.loads(Path(os.environ["GLINK_CONTEXT"]).read_text())["steps"]["history"]["output"]
-print(f"# Release notes\n\n{len(history['commits'])} commits, {len(history['tags'])} tags.")
-for day, commits in groupby(history["commits"], key=lambda one: one["date"][:10]):
+context = json.loads(Path(os.environ["GLINK_CONTEXT"]).read_text(encoding="utf-8"))
+commits = context["steps"]["history"]["output"]["commits"]
+print(f"# {sys.argv[1]}\n\n{len(commits)} commit{'s' * (len(commits) != 1)}")
+for day, of_day in groupby(commits, key=lambda one: one["date"][:10]):
     print(f"\n## {day}\n")
-    for one in commits:
-        print(f"- {one['subject']} ({one['commit'][:10]}, {one['author']})")
+    for one in of_day:
+        tags = "".join(f" [{tag}]" for tag in one["tags"])
+        print(f"- {one['subject']}{tags} ({one['commit'][:10]}, {one['author']})")

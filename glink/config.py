@@ -18,19 +18,19 @@ from typing import Any, Final, Literal
 from pydantic import ValidationError
 
 from glink import digest
-from glink.canonical import written
-from glink.document import Document, spell
-from glink.document import Path as Where
 from glink.errors import InvalidInput, Problem
-from glink.folder import Folder, UnreadableError
 from glink.jsontext import canonical
 from glink.limits import Limits
-from glink.mistakes import Mistake, mistakes, unknown
+from glink.loading.canonical import written
+from glink.loading.document import Document, spell
+from glink.loading.document import Path as Where
+from glink.loading.folder import Folder, UnreadableError
+from glink.loading.mistakes import Mistake, mistakes, unknown
+from glink.loading.salvage import as_far_as_right
+from glink.loading.settings import AgentKeys, CommandKeys, ConfigFile
+from glink.loading.vocabulary import AGENT_NAME
+from glink.loading.yamltext import read_yaml
 from glink.roster import AgentSpec, CommandSpec
-from glink.salvage import as_far_as_right
-from glink.settings import AgentKeys, CommandKeys, ConfigFile
-from glink.vocabulary import AGENT_NAME
-from glink.yamltext import read_yaml
 
 FILE_NAME: Final = "glink-config.yaml"
 _LIMITS: Final = Limits()

@@ -49,7 +49,7 @@ def _parsed(text: str) -> Any:
 
 @lru_cache(maxsize=256)
 def _checker(schema: bytes) -> Any:
-    from glink.jsonshape import compile_schema
+    from glink.loading.jsonshape import compile_schema
 
     return compile_schema(loads(schema))
 

@@ -11,25 +11,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glink import discovery
-from glink.canonical import Draft, drafts, head
 from glink.config import Config
-from glink.crosscheck import CrossCheck
-from glink.document import Document, quoted, source_line, spell
 from glink.errors import Problem, UsageError
-from glink.folder import UnreadableError
 from glink.graph import CycleError
 from glink.jsontext import JSONError, canonical, loads
 from glink.limits import Limits
-from glink.mistakes import Mistake
-from glink.params import check_params, declared
-from glink.permits import check_permits
-from glink.salvage import Salvaged, salvage
-from glink.sources import Sources
+from glink.loading import discovery
+from glink.loading.canonical import Draft, drafts, head
+from glink.loading.crosscheck import CrossCheck
+from glink.loading.document import Document, quoted, source_line, spell
+from glink.loading.folder import UnreadableError
+from glink.loading.mistakes import Mistake
+from glink.loading.params import check_params, declared
+from glink.loading.permits import check_permits
+from glink.loading.salvage import Salvaged, salvage
+from glink.loading.sources import Sources
+from glink.loading.yamltext import read_yaml
 from glink.templates.names import text_key
 from glink.templates.template import template_texts
 from glink.workflow import Workflow
-from glink.yamltext import read_yaml
 
 __all__ = ["Loaded", "check_params", "find_projects", "load_project"]
 

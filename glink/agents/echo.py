@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from glink.agents.agent import Adoption, Control, ErrorClass, Outcome, Task
 from glink.agents.message import clipped
 from glink.clock import SystemClock
-from glink.duration import Duration
 from glink.limits import Limits
+from glink.loading.duration import Duration
 from glink.roster import AgentSpec
 
 _CLOCK = SystemClock()

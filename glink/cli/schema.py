@@ -10,6 +10,6 @@ def command(json: JsonOption = True) -> None:
 
     Example: glink schema > projects/workflow.schema.json
     """
-    from glink.schema import workflow_schema
+    from glink.loading.schema import workflow_schema
 
     show(workflow_schema())

@@ -13,7 +13,7 @@ from glink import digest
 from glink.agents.agent import Program, Task
 from glink.errors import Problem, UsageError
 from glink.limits import Limits
-from glink.params import check_params
+from glink.loading.params import check_params
 from glink.reconciler.actions import Action, Dispatch, Fail, Hold, Park, Restore, Settle, Skip
 from glink.reconciler.board import Board, Surroundings
 from glink.reconciler.dispatch import Job

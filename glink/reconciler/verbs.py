@@ -11,7 +11,7 @@ from typing import Any
 
 from glink.errors import Conflict, Refused, UsageError
 from glink.limits import Limits
-from glink.params import check_params
+from glink.loading.params import check_params
 from glink.reconciler.actions import Decision, Reason, Status
 from glink.reconciler.desk import Desk
 

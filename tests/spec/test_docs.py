@@ -13,16 +13,19 @@ from glink.agents import registry
 from glink.agents.agent import ErrorClass
 from glink.cli.main import VERBS
 from glink.config import load_config
+from glink.event import ENGINE_TYPES
+from glink.fold import TRANSITIONS
 from glink.limits import Limits
+from glink.loading.schema import workflow_schema
+from glink.loading.settings import AgentKeys, CommandKeys, ConfigFile
 from glink.project import load_project
 from glink.reconciler.actions import Reason
 from glink.reconciler.policy import RULES
-from glink.schema import workflow_schema
-from glink.settings import AgentKeys, CommandKeys, ConfigFile
 from glink.words import REASONS
 
 ROOT = Path(__file__).parents[2]
-DOCS = {path.name: path.read_text() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+DOCS = {path.name: path.read_text() for path in PAGES}
 
 
 def coded(text: str) -> set[str]:
@@ -63,7 +66,7 @@ def test_every_kind_of_agent_is_documented_with_its_keys(kind: str) -> None:
 
 
 def test_the_table_of_limits_is_that_of_the_code() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|$", DOCS["configuration.md"], re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \| .+ \|$", DOCS["configuration.md"], re.MULTILINE))
     assert rows == {one.name: str(one.default) for one in fields(Limits)}
 
 
@@ -94,9 +97,22 @@ def test_every_workflow_shown_is_valid(name: str, tmp_path: Path) -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for text in DOCS.values():
-        for target in re.findall(r"\]\(([\w./-]+\.md)\)", text):
-            assert (ROOT / target).exists()
+    for page in PAGES:
+        for target in re.findall(r"\]\(([\w./-]+)(?:#[\w-]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_every_event_that_a_fold_knows_is_documented_and_no_other() -> None:
+    rows = set(re.findall(r"^\| `([a-z]+\.[a-z]+)` \|", DOCS["events.md"], re.MULTILINE))
+    assert rows <= ENGINE_TYPES
+    assert rows >= {
+        *TRANSITIONS,
+        "engine.started",
+        "engine.stopped",
+        "source.observed",
+        "agent.cooling",
+        "agent.paused",
+    }
 
 
 def test_the_schema_beside_the_examples_is_the_one_of_the_code() -> None:

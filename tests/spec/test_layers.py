@@ -23,11 +23,11 @@ DECISIONS = {
 PURE_FORBIDDEN = {"os", "threading", "time", "subprocess", "random", "logging", "socket", "fcntl"}
 DOORS = {
     "orjson": {"jsontext"},
-    "yaml": {"yamltext"},
+    "yaml": {"loading.yamltext"},
     "watchdog": {"watch.observer"},
-    "jsonschema": {"jsonshape"},
-    "referencing": {"jsonshape"},
-    "re2": {"jsonshape"},
+    "jsonschema": {"loading.jsonshape"},
+    "referencing": {"loading.jsonshape"},
+    "re2": {"loading.jsonshape"},
 }
 
 

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from glink.document import Path
 from glink.limits import Limits
-from glink.mistakes import Mistake, mistakes, nearest
-from glink.vocabulary import StepEntry, Strict, WorkflowFile
+from glink.loading.document import Path
+from glink.loading.mistakes import Mistake, mistakes, nearest
+from glink.loading.vocabulary import StepEntry, Strict, WorkflowFile
 
 Entry = tuple[int, StepEntry, frozenset[str]]
 Model = TypeVar("Model", bound=Strict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from glink.vocabulary import WorkflowFile
+from glink.loading.vocabulary import WorkflowFile
 
 
 def workflow_schema() -> dict[str, Any]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from glink.document import quoted
 from glink.errors import UsageError
-from glink.jsonshape import SchemaError, compile_pattern
-from glink.mistakes import Mistake, unknown
-from glink.vocabulary import Parameter
+from glink.loading.document import quoted
+from glink.loading.jsonshape import SchemaError, compile_pattern
+from glink.loading.mistakes import Mistake, unknown
+from glink.loading.vocabulary import Parameter
 from glink.workflow import Workflow
 
 _TYPES: Final[Mapping[str, tuple[type, ...]]] = {

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from glink.document import Path
-from glink.mistakes import Mistake
-from glink.vocabulary import Defaults, Retry, Run, StepEntry, TextFile, Timeout, WorkflowFile
+from glink.loading.document import Path
+from glink.loading.mistakes import Mistake
+from glink.loading.vocabulary import Defaults, Retry, Run, StepEntry, TextFile, Timeout, WorkflowFile
 
 _PLAIN: Final = frozenset({"name", "agent", "args", "stdin", "when", "inputs", "artifacts", "context"})
 _MERGED: Final = frozenset({"env", "with_"})

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from glink import digest
-from glink.folder import Entry, Folder, UnreadableError
 from glink.limits import Limits
+from glink.loading.folder import Entry, Folder, UnreadableError
 from glink.workflow import matches
 
 _SHARED: Final = "_shared/"

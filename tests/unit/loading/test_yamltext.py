@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from glink.document import Document
 from glink.limits import Limits
-from glink.yamltext import read_yaml
+from glink.loading.document import Document
+from glink.loading.yamltext import read_yaml
 
 LIMITS = Limits()
 

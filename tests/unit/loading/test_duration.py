@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from glink.duration import seconds_of
+from glink.loading.duration import seconds_of
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """One YAML file as it was read: its value, what was wrong with its text, and where in the file everything stands.
 
-Made by `glink.yamltext`; whoever checks the value (`glink.project`, `glink.config`) names a mistake by its path in the
+Made by `glink.loading.yamltext`; whoever checks the value (`glink.project`, `glink.config`) names a mistake by its path in the
 document and gets a problem with line, column and source line back.
 """
 

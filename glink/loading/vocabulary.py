@@ -1,6 +1,6 @@
 """The vocabulary of a workflow file: every key that may stand in it, and the type of its value.
 
-`glink.project` validates files by these models, `glink.schema` prints them as JSON Schema for editors. A key that is
+`glink.project` validates files by these models, `glink.loading.schema` prints them as JSON Schema for editors. A key that is
 not here is an error: nothing is ignored. Keys beginning with `x-` are free, at the top and in steps.
 """
 
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from glink.duration import Duration
+from glink.loading.duration import Duration
 
 STEP_ID: Final = re.compile(r"0|[1-9][0-9]{0,17}|[A-Za-z][A-Za-z0-9_-]{0,62}")
 AGENT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")

@@ -14,7 +14,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from glink.document import Path, quoted
+from glink.loading.document import Path, quoted
 
 _EXPECTED: Final = {
     "string_type": "a text",

@@ -11,9 +11,9 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from glink.document import quoted
 from glink.errors import Problem
 from glink.limits import Limits
+from glink.loading.document import quoted
 
 _PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _SUFFIXES: Final = (".yaml", ".yml")

@@ -26,9 +26,9 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from glink.document import Document, Path, Place, quoted, source_line, spell
 from glink.errors import Problem
 from glink.limits import Limits
+from glink.loading.document import Document, Path, Place, quoted, source_line, spell
 
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _WORDS: Final = {"true": True, "false": False, "null": None, "": None}

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from glink.canonical import Draft
 from glink.config import Config
-from glink.document import quoted
-from glink.mistakes import Mistake, suggestion, unknown
+from glink.loading.canonical import Draft
+from glink.loading.document import quoted
+from glink.loading.mistakes import Mistake, suggestion, unknown
 from glink.roster import AgentSpec
 
 _ADD_PROJECT = "add the project to its `projects:` in the configuration"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from glink.vocabulary import AgentName, Retry, Strict, TimeoutValue, VariableName
+from glink.loading.vocabulary import AgentName, Retry, Strict, TimeoutValue, VariableName
 
 ProjectGlobs = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=1_000)]
 Port = Annotated[int, Field(ge=0, le=65_535)]

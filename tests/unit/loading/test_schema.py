@@ -8,8 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from glink.limits import Limits
-from glink.salvage import salvage
-from glink.schema import workflow_schema
+from glink.loading.salvage import salvage
+from glink.loading.schema import workflow_schema
 
 STEP = {"step": 1, "agent": "a", "task": "t"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from glink.digest import of_bytes
-from glink.folder import Folder, UnreadableError
+from glink.loading.folder import Folder, UnreadableError
 
 
 def fault(folder: Path, name: str, limit: int = 1_000) -> str:

@@ -6,11 +6,11 @@ from typing import Any, get_args
 
 import pytest
 
-from glink.document import spell
 from glink.limits import Limits
+from glink.loading.document import spell
+from glink.loading.salvage import Salvaged, salvage
+from glink.loading.vocabulary import Defaults, StepEntry, TriedAgain
 from glink.reconciler.policy import RULES
-from glink.salvage import Salvaged, salvage
-from glink.vocabulary import Defaults, StepEntry, TriedAgain
 
 LIMITS = Limits()
 STEP = {"step": 1, "agent": "a", "task": "t"}

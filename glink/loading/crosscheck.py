@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from glink.canonical import Draft
-from glink.document import Path, quoted, spell
 from glink.graph import CycleError, Graph
-from glink.jsonshape import SchemaError, compile_schema
 from glink.limits import Limits
-from glink.mistakes import Mistake, unknown
+from glink.loading.canonical import Draft
+from glink.loading.document import Path, quoted, spell
+from glink.loading.jsonshape import SchemaError, compile_schema
+from glink.loading.mistakes import Mistake, unknown
 from glink.templates.names import Names
 from glink.templates.problems import TemplateProblem
 from glink.templates.template import compile_expression, compile_template

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from glink.jsonshape import SchemaError, compile_pattern, compile_schema
+from glink.loading.jsonshape import SchemaError, compile_pattern, compile_schema
 
 
 def test_an_answer_that_fits_has_no_errors() -> None:

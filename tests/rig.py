@@ -137,7 +137,7 @@ class Rig:
     def turn(self) -> None:
         """Passes until nothing more is to be decided without an answer or the clock."""
         self.conductor.turn(0)
-        while (self.conductor._todo and self.conductor.failure is None) or len(self.inbox):
+        while (self.conductor.books.todo and self.conductor.failure is None) or len(self.inbox):
             self.conductor.turn(0)
 
     def ask(self, verb: str, project: str, **arguments: Any) -> dict[str, Any]:

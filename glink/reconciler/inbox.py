@@ -37,6 +37,11 @@ class Request:
     error: GlinkError | None = None
     done: Event = field(default_factory=Event)
 
+    def refuse(self, error: GlinkError) -> None:
+        """Answer with an error."""
+        self.error = error
+        self.done.set()
+
     def wait(self, seconds: float | None = None) -> dict[str, Any]:
         """The answer; raises the refusal, or TimeoutError."""
         if not self.done.wait(seconds):

@@ -268,16 +268,18 @@ class Engine:
 
     def ask(self, verb: str, project: str, arguments: dict[str, Any] | None = None, *, by: str = "") -> dict[str, Any]:
         """Put a request to the conductor and wait for its answer. Not from the conductor's own thread."""
-        request = Request(verb, project, arguments or {}, by or actor())
+        request = Request(verb=verb, project=project, arguments=arguments or {}, by=by or actor())
         self.inbox.put(request)
-        return request.wait(60)
+        answer: dict[str, Any] = request.wait(60)
+        return answer
 
     def tell(self, verb: str, project: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
         """A request from the thread that also runs the conductor, judged in the same pass as what came before it."""
-        request = Request(verb, project, arguments or {}, actor())
+        request = Request(verb=verb, project=project, arguments=arguments or {}, by=actor())
         self.inbox.put(request)
         self.conductor.turn(0)
-        return request.wait(0)
+        answer: dict[str, Any] = request.wait(0)
+        return answer
 
     def run_in_background(self, until: Callable[[], bool] = lambda: False) -> Thread:
         """Run the conductor in a thread of its own."""

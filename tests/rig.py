@@ -52,6 +52,9 @@ class Hands:
     def cancel(self, fence: int) -> None:
         self.cancelled.append(fence)
 
+    def forget(self, fence: int) -> None:
+        self.jobs.pop(fence, None)
+
     def let_go(self, *, kill: bool) -> None:
         self.jobs.clear()
 
@@ -142,7 +145,7 @@ class Rig:
 
     def ask(self, verb: str, project: str, **arguments: Any) -> dict[str, Any]:
         """A control verb; raises its refusal."""
-        request = Request(verb, project, arguments, "test")
+        request = Request(verb=verb, project=project, arguments=arguments, by="test")
         self.inbox.put(request)
         self.turn()
         return request.wait(0)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from glink.agents.agent import Adoption, ErrorClass
 from glink.reconciler.books import Books
+from glink.reconciler.claims import grant
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher
 from glink.reconciler.inbox import Result
@@ -30,6 +31,9 @@ def adopt(
             desk.board.refresh(None, now)
         for name, step in flying:
             books.world.taken(step.agent, +1)
+            if step.worker:
+                grant(books, desk, name, now)
+                continue
             found = books.jobs.again(desk, name)
             if found is None:
                 put(lost(desk, name, "gone", "its workflow is not on the bus any more"))

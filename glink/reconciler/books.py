@@ -17,8 +17,9 @@ from glink.limits import Limits
 from glink.reconciler.board import Surroundings
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Job
-from glink.reconciler.inbox import Request, Result
+from glink.reconciler.inbox import Look, Request, Result
 from glink.reconciler.jobs import Jobs
+from glink.reconciler.leases import Leases
 from glink.state import ProjectState
 from glink.watch.source import Observation
 from glink.workflow import Workflow
@@ -32,6 +33,8 @@ class Pass:
     records: list[Record] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
     kills: list[int] = field(default_factory=list)
+    forgotten: list[int] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
     answers: list[Request] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
@@ -40,7 +43,10 @@ class Pass:
 
 
 class Books:
-    """`todo` names the projects that are to be planned; `present` is the pass under way."""
+    """`todo` names the projects that are to be planned; `present` is the pass under way.
+
+    `ending` holds attempts (fence -> agent) that were cancelled and whose slots are not free yet.
+    """
 
     def __init__(
         self,
@@ -55,6 +61,8 @@ class Books:
         self.bus, self.desks, self.world = bus, desks, world
         self.surroundings, self.limits = surroundings, limits
         self.jobs = Jobs(bus, surroundings, world, limits)
+        self.leases = Leases()
+        self.ending: dict[int, str] = {}
         self.todo: dict[str, None] = {}
         self.present = Pass()
         self._out = out
@@ -94,12 +102,21 @@ class Books:
         for name in self.present.touched:
             desk = self.desks[name]
             desk.state = states.get(name) or ProjectState(name)
-            if desk.workflow is not None:
-                self.seat(desk, desk.workflow)
+            wanted = desk.workflow
+            if wanted is not None and wanted.digest != desk.state.content:
+                wanted = self.surroundings.earlier(desk.state.content) if desk.state.content else None
+            if wanted is not None:
+                self.seat(desk, wanted)
+            else:
+                desk.unseat()
+        current = {step.fence for desk in self.desks.values() for step in desk.state.steps.values()}
+        self.leases.keep(current)
         world = self.world
         world.seq, world.revision = durable.seq, durable.revision
         world.cooling, world.paused = durable.cooling, durable.paused
         world.in_flight, world.by_agent = 0, {}
+        for agent in self.ending.values():
+            world.taken(agent, +1)
         for desk in self.desks.values():
             for step in desk.state.steps.values():
                 if step.fence:

@@ -97,6 +97,7 @@ class Conductor:
         items = self.inbox.take(seconds)
         now = self.clock.now()
         done = self.books.begin()
+        items += self.books.leases.overdue(now)
         if self._returned and now >= self._heal_at:
             items, self._returned = [*self._returned, *items], []
         try:
@@ -152,6 +153,8 @@ class Conductor:
         if self.books.todo:
             return 0
         times = [self._timers[0][0]] if self._timers else []
+        if (lease := self.books.leases.next()) is not None:
+            times.append(lease)
         if self._stop is not None:
             times.append(self._stop_at)
         return max(0.0, min(times) - now) if times else None
@@ -236,6 +239,11 @@ class Conductor:
 
     def _dispatch(self, desk: Desk, board: Board, action: Dispatch) -> None:
         books, workflow = self.books, board.workflow
+        if self.world.pulls(action.wish.agent):
+            books.stage(desk.dispatch_body(action, books.jobs.prompt(action), "step.offered"), desk)
+            desk.touch((action.step,))
+            board.refresh((action.step,), board.now)
+            return
         if action.wish.released:
             answer = desk.state.steps[action.step].answer
             assert answer is not None
@@ -256,8 +264,8 @@ class Conductor:
         done = self.books.present
         self.bus.rollback()
         self.failure = error
-        for request in done.answers:
-            request.refuse(error)
+        for asked in (*done.answers, *done.looks):
+            asked.refuse(error)
         if error.poisoned:
             raise error
         fresh = Memory.read(self.bus)
@@ -270,8 +278,12 @@ class Conductor:
     def _perform(self, done: Pass) -> None:
         for request in done.answers:
             request.done.set()
+        for look in done.looks:
+            look.perform()
         for fence in done.kills:
             self.dispatcher.cancel(fence)
+        for fence in done.forgotten:
+            self.dispatcher.forget(fence)
         for job in done.jobs:
             self.dispatcher.start(job)
         for target, files in done.published:

@@ -267,7 +267,18 @@ def _wanted(board: Board, spec: Step, wish: Wish) -> Decision:
             message = f"no place with agent {wish.agent} within {most:g} s"
             fail = Fail(spec.id, ErrorClass.QUEUE_TIMEOUT, "queue", message, wish.key, wish.floor)
             return _ended_badly(spec, Reason.EXHAUSTED, message, fail)
+    if _is_offered(board, spec, wish):
+        return Decision(Reason.NO_WORKER, Status.QUEUED, final=False, due=due, synced=False)
     return Decision(wish.reason, Status.QUEUED, final=False, wish=wish, due=due, synced=False)
+
+
+def _is_offered(board: Board, spec: Step, wish: Wish) -> bool:
+    """Whether workers have been offered just this: then only a claim is waited for."""
+    offer = board.state.steps.get(spec.id, _NEVER).offer
+    if offer is None or not board.world.pulls(wish.agent):
+        return False
+    asked = (wish.agent, wish.key, wish.floor, wish.attempt, wish.reask)
+    return asked == (offer.agent, offer.key, offer.floor, offer.attempt, offer.reask)
 
 
 def _ready_since(board: Board, spec: Step, wish: Wish) -> float:

@@ -133,6 +133,11 @@ class Dispatcher:
         if (leash := self._leashes.get(fence)) is not None:
             leash.cancel()
 
+    def forget(self, fence: int) -> None:
+        """The outcome came another way: whoever waits for it here may stop."""
+        if (leash := self._leashes.get(fence)) is not None:
+            leash.detach()
+
     @property
     def in_flight(self) -> int:
         return len(self._leashes)

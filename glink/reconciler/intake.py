@@ -6,15 +6,15 @@ Called by the conductor, in its thread. Nothing here leaves the process: the con
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from glink.agents.agent import ErrorClass
-from glink.digest import of_value
-from glink.errors import GlinkError, UsageError
+from glink.errors import GlinkError, Unknown
+from glink.reconciler import claims, notes, submissions
 from glink.reconciler.books import Books
 from glink.reconciler.desk import Desk
-from glink.reconciler.inbox import Request, Result
-from glink.reconciler.verbs import VERBS
+from glink.reconciler.inbox import Look, Request, Result
+from glink.reconciler.verbs import VERBS, Deed
+from glink.reconciler.wanted import params_digest, sources_digest
 from glink.state import ProjectState
 from glink.watch.source import Observation
 
@@ -29,7 +29,7 @@ class Intake:
         self.observed = False
         self._books, self._selects, self._adopt = books, selects, adopt
 
-    def take(self, item: Result | Request | Observation, now: float) -> None:
+    def take(self, item: Result | Request | Observation | Look, now: float) -> None:
         """Stage and fold what one item says."""
         match item:
             case Result():
@@ -38,6 +38,8 @@ class Intake:
                 self._request(item, now)
             case Observation():
                 self._observe(item, now)
+            case Look():
+                self._books.present.looks.append(item)
 
     def _result(self, result: Result, now: float) -> None:
         books = self._books
@@ -45,6 +47,10 @@ class Intake:
         desk = books.desks.get(result.project)
         step = desk.state.steps.get(result.step) if desk is not None else None
         if desk is None or step is None or step.fence != result.fence:
+            if (agent := books.ending.pop(result.fence, None)) is not None:
+                books.world.taken(agent, -1)
+            if result.data.get("class") == ErrorClass.CANCELLED:
+                return  # it was ended, and that is on the bus
             body = {"type": "step.stale", "project": result.project, "step": result.step, "fence": result.fence}
             books.stage({**body, "data": {"type": result.type, "digest": result.data.get("digest")}}, desk)
             return
@@ -80,27 +86,56 @@ class Intake:
 
     def _request(self, request: Request, now: float) -> None:
         books = self._books
-        desk = books.desks.get(request.project)
         try:
-            if desk is None:
-                raise UsageError(f"no project {request.project}; there are: {', '.join(sorted(books.desks)) or 'none'}")
-            if desk.board is not None:
-                # A verb is judged by what is thought now, not by what was thought before this pass.
-                desk.board.refresh(desk.dirty, now)
-                desk.dirty = set()
-            deed = VERBS[request.verb](desk, request.arguments, request.by, books.limits)
+            deed = self._deed(request, now)
         except GlinkError as error:
             request.refuse(error)
             return
-        params = desk.state.params
+        desk = books.desks.get(request.project)
+        params = desk.state.params if desk is not None else None
         for event in deed.events:
-            books.stage(event, desk)
-        books.present.kills.extend(deed.kill)
-        if desk.state.params != params and desk.workflow is not None:
-            books.seat(desk, desk.workflow)
-        books.touch(desk, None)
-        request.answer = {"project": request.project, **deed.answer}
+            books.stage(event, books.desks.get(event["project"]))
+        for result in deed.results:
+            self._result(result, now)
+        if desk is not None and deed.moves:
+            self._follow(desk, deed, anew=desk.state.params != params)
+        request.answer = {"project": request.project, **(deed.then() if deed.then is not None else deed.answer)}
+        request.error = deed.refusal
         books.present.answers.append(request)
+
+    def _deed(self, request: Request, now: float) -> Deed:
+        """What the request comes to; raises the refusal."""
+        books = self._books
+        if (beyond := BEYOND.get(request.verb)) is not None:
+            return beyond(books, request, now)
+        desk = books.desks.get(request.project)
+        if desk is None or desk.state.deleted:
+            known = ", ".join(sorted(name for name, one in books.desks.items() if not one.state.deleted))
+            raise Unknown(f"no project {request.project}; there are: {known or 'none'}")
+        if desk.board is not None:
+            # A verb is judged by what is thought now, not by what was thought before this pass.
+            desk.board.refresh(desk.dirty, now)
+            desk.dirty = set()
+        if (pulled := PULLED.get(request.verb)) is not None:
+            return pulled(books, desk, request, now)
+        return VERBS[request.verb](desk, request.arguments, request.by, books.limits)
+
+    def _follow(self, desk: Desk, deed: Deed, *, anew: bool) -> None:
+        """What an accepted request means for the project that it named. `anew`: it changed the parameters."""
+        books = self._books
+        for fence, step in deed.kill.items():
+            if step.worker:
+                books.leases.end(fence)
+                books.world.taken(step.agent, -1)
+            else:
+                books.ending[fence] = step.agent
+                books.present.kills.append(fence)
+        wanted = deed.seat or (desk.workflow if anew else None)
+        if wanted is not None:
+            books.seat(desk, wanted)
+        elif desk.state.deleted:
+            desk.unseat()
+        books.touch(desk, None)
 
     def _observe(self, seen: Observation, now: float) -> None:
         books = self._books
@@ -114,7 +149,11 @@ class Intake:
         if not self.observed:
             self.observed = True
             for desk in books.desks.values():
-                if desk.name not in seen.projects and self._selects(desk.name):
+                if desk.name in seen.projects or not self._selects(desk.name):
+                    continue
+                if desk.state.submitted:
+                    self._last_good(desk)
+                else:
                     self._orphan(desk)
             self._adopt(now)
 
@@ -153,14 +192,10 @@ class Intake:
     def _orphan(self, desk: Desk) -> None:
         if not desk.state.orphaned and desk.state.generation:
             self._books.stage({"type": "workflow.orphaned", "project": desk.name, "data": {}}, desk)
-        desk.board, desk.workflow, desk.dirty = None, None, set()
+        desk.unseat()
 
 
-def sources_digest(sources: Mapping[str, str]) -> str:
-    """Digest over the files that a project was read from: equal digests need no reading."""
-    return of_value(dict(sources))[:32]
-
-
-def params_digest(params: Mapping[str, Any]) -> str:
-    """Digest of a workflow's declared parameters."""
-    return of_value(dict(params))[:32]
+Beyond = Callable[[Books, Request, float], Deed]
+Pulled = Callable[[Books, Desk, Request, float], Deed]
+BEYOND: Mapping[str, Beyond] = {"submit": submissions.submit, "write": notes.write}
+PULLED: Mapping[str, Pulled] = {"claim": claims.claim, "heartbeat": claims.heartbeat, "result": claims.result}

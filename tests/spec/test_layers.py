@@ -17,7 +17,7 @@ MODULES = {
 BASE = {"errors", "clock", "digest", "graph", "limits", "jsontext"}
 NOUNS = {"workflow", "event", "state", "fold", "world", "report", "roster", "words"}
 DECISIONS = {
-    *(f"reconciler.{name}" for name in ("actions", "fingerprint", "policy", "decide", "board", "plan")),
+    *(f"reconciler.{name}" for name in ("actions", "fingerprint", "policy", "decide", "board", "plan", "wanted")),
     "watch.settle",
 }
 PURE_FORBIDDEN = {"os", "threading", "time", "subprocess", "random", "logging", "socket", "fcntl"}
@@ -50,6 +50,9 @@ def level(module: str) -> int:
         "reconciler.books",
         "reconciler.intake",
         "reconciler.adoption",
+        "reconciler.claims",
+        "reconciler.notes",
+        "reconciler.submissions",
     ):
         return 4
     if name in ("app", "__main__", "channel") or name.startswith("cli"):

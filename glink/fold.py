@@ -58,6 +58,7 @@ def _dispatched(state: ProjectState, record: Record) -> bool:
     attempt, run, fingerprint, key = record["attempt"], record["run"], data["fingerprint"], data["key"]
     reason, generation, definition, agent = data["reason"], data["generation"], data["definition"], data["agent"]
     _enter_run(state, record)
+    _asked(step, key)
     step.fence = record["seq"]
     step.attempt, step.reask = attempt, data.get("reask", 0)
     step.reason, step.agent, step.dispatched = reason, agent, record["time"]
@@ -65,6 +66,12 @@ def _dispatched(state: ProjectState, record: Record) -> bool:
     step.fingerprint, step.key, step.tried_floor = fingerprint, key, data.get("floor", 0)
     step.cancelled = step.skipped = None
     return True
+
+
+def _asked(step: StepState, key: str) -> None:
+    """Another question than the last: what was counted towards parking is no longer in a row."""
+    if key != step.key:
+        step.lost, step.spent = 0, ("", 0)
 
 
 def _succeeded(state: ProjectState, record: Record) -> bool:
@@ -116,6 +123,7 @@ def _failed(state: ProjectState, record: Record) -> bool:
     if not fence:
         # Failed before anybody was asked: a task that cannot be rendered, a place in the queue that came too late.
         _enter_run(state, record)
+        _asked(step, data["key"])
         step.key, step.tried_floor, step.attempt, step.reask = data["key"], data.get("floor", 0), 0, 0
         step.run = record["run"]
     step.fence = 0

@@ -100,6 +100,8 @@ class Conductor:
         self._heal_at = 0.0
         self._timers: list[tuple[float, str]] = []
         self._hungry: dict[str, None] = {}
+        self._wakes: dict[str, float] = {}
+        self._ending: dict[int, str] = {}
         self._stop: Stop | None = None
         self._stop_at = 0.0
         self._let_go = False
@@ -158,8 +160,13 @@ class Conductor:
     @property
     def quiet(self) -> bool:
         """Whether nothing runs, nothing is to be decided and no time is waited for."""
-        waits = self._todo or self._timers or self._returned or self.failure is not None
+        waits = self._todo or self._wakes or self._returned or self.failure is not None
         return self.observed and not self.world.in_flight and not len(self.inbox) and not waits
+
+    @property
+    def ending(self) -> bool:
+        """Whether an attempt that was cancelled is still being ended."""
+        return bool(self._ending)
 
     def _patience(self) -> float | None:
         now = self.clock.now()
@@ -211,6 +218,8 @@ class Conductor:
         if desk is None or step is None or step.fence != result.fence:
             body = {"type": "step.stale", "project": result.project, "step": result.step, "fence": result.fence}
             self._stage({**body, "data": {"type": result.type, "digest": result.data.get("digest")}}, desk)
+            if (agent := self._ending.pop(result.fence, None)) is not None:
+                self.world.taken(agent, -1)
             return
         data = result.data
         cls = data.get("class")
@@ -260,15 +269,26 @@ class Conductor:
             request.done.set()
             return
         params = desk.state.params
+        flying = {past.fence: past.agent for past in desk.state.steps.values() if past.fence in deed.kill}
         for event in deed.events:
-            self._stage(event, desk)
-        if deed.kill:
-            self._pass.kills.extend(deed.kill)
+            self._stage(event, desk if "project" in event else None)
+        for fence in deed.kill:
+            self._end(fence, flying[fence])
         if desk.state.params != params and desk.workflow is not None:
             self._seat(desk, desk.workflow)
         self._touch(desk, None)
         request.answer = {"project": request.project, **deed.answer}
         self._pass.answers.append(request)
+
+    def _end(self, fence: int, agent: str) -> None:
+        """An attempt that was cancelled keeps its slot until it is gone; one that was not begun never begins."""
+        jobs = self._pass.jobs
+        if all(job.task.fence != fence for job in jobs):
+            self._ending[fence] = agent
+            self._pass.kills.append(fence)
+        else:
+            self._pass.jobs = [job for job in jobs if job.task.fence != fence]
+            self.world.taken(agent, -1)
 
     def _observe(self, seen: Observation, now: float) -> None:
         self._pass.seen.append(seen)
@@ -322,6 +342,7 @@ class Conductor:
         if not desk.state.orphaned and desk.state.generation:
             self._stage({"type": "workflow.orphaned", "project": desk.name, "data": {}}, desk)
         desk.board, desk.workflow, desk.dirty = None, None, set()
+        self._wakes.pop(desk.name, None)
 
     def _adopt(self, now: float) -> None:
         """Attempts that were in flight when the engine ended: wait for them, start them again, or call them lost."""
@@ -339,7 +360,8 @@ class Conductor:
                 job, startable = found
                 match self.dispatcher.adopt(job, same_boot=same_boot):
                     case Adoption.NEVER_STARTED if startable:
-                        self._pass.jobs.append(job)
+                        if not self.world.draining:
+                            self._pass.jobs.append(job)
                     case Adoption.NEVER_STARTED:
                         self._lost(desk, name, "superseded", "never started, and what it was to be given has changed")
                     case Adoption.LOST:
@@ -359,7 +381,10 @@ class Conductor:
         """Plan what was touched, what has come due, and who waits for a slot when one was given back."""
         todo = self._todo
         while self._timers and self._timers[0][0] <= now:
-            todo[heappop(self._timers)[1]] = None
+            at, name = heappop(self._timers)
+            if self._wakes.get(name) == at:
+                del self._wakes[name]
+                todo[name] = None
         if self._pass.results:
             todo |= self._hungry
             self._hungry.clear()
@@ -384,7 +409,10 @@ class Conductor:
                 break
         if board.ready:
             self._hungry[desk.name] = None
-        if made.wake_at is not None:
+        if made.wake_at is None:
+            self._wakes.pop(desk.name, None)
+        elif self._wakes.get(desk.name) != made.wake_at:
+            self._wakes[desk.name] = made.wake_at
             heappush(self._timers, (made.wake_at, desk.name))
 
     def _act(self, desk: Desk, board: Board, action: Action) -> None:
@@ -459,7 +487,10 @@ class Conductor:
         for desk in self.desks.values():
             for step in desk.state.steps.values():
                 if step.fence:
+                    self._ending.pop(step.fence, None)
                     world.taken(step.agent, +1)
+        for agent in self._ending.values():
+            world.taken(agent, +1)
 
     # Perform.
 

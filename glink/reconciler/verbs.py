@@ -14,6 +14,7 @@ from glink.limits import Limits
 from glink.loading.params import check_params
 from glink.reconciler.actions import Decision, Reason, Status
 from glink.reconciler.desk import Desk
+from glink.state import StepState
 
 
 @dataclass(slots=True)
@@ -103,9 +104,9 @@ def cancel(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) ->
         steps = [name for name, one in decisions.items() if not one.final]
     deed = Deed(answer={"steps": steps})
     for name in steps:
-        if decisions[name].status is Status.CANCELLED:
-            continue
         past = desk.state.steps.get(name)
+        if past is not None and _is_cancelled(desk, past):
+            continue
         fence = past.fence if past is not None else 0
         event: dict[str, Any] = {"type": "step.cancelled", "project": desk.name, "step": name}
         if fence:
@@ -113,6 +114,13 @@ def cancel(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) ->
             deed.kill.append(fence)
         deed.events.append({**event, "data": {"by": by}})
     return deed
+
+
+def _is_cancelled(desk: Desk, past: StepState) -> bool:
+    """Whether a cancel stands already, also one that the step still has to come to."""
+    run = desk.state.run
+    floor = max(past.floor, run.floor if run is not None else 0)
+    return past.cancelled is not None and past.cancelled[0] == desk.state.generation and past.cancelled[1] > floor
 
 
 def suspend(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> Deed:
@@ -156,8 +164,9 @@ _CANCEL: Mapping[Status, str] = {
 def _refuse_unless(decision: Decision, step: str, verb: str, table: Mapping[Status, str]) -> None:
     if (why := table.get(decision.status)) is not None:
         raise Refused(f"cannot {verb} step {step}: {why}")
-    if decision.reason is Reason.UPSTREAM_FAILED and verb == "retry":
-        raise Refused(f"cannot retry step {step}: {decision.detail}; retry that one")
+    if decision.reason is Reason.UPSTREAM_FAILED:
+        what = "retry that one" if verb == "retry" else "it does not run anyway"
+        raise Refused(f"cannot {verb} step {step}: {decision.detail}; {what}")
 
 
 def _known(desk: Desk, step: str) -> str:

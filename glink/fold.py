@@ -77,6 +77,7 @@ def _dispatched(state: ProjectState, record: Record) -> bool:
     attempt, run, fingerprint, key = record["attempt"], record["run"], data["fingerprint"], data["key"]
     reason, generation, definition, agent = data["reason"], data["generation"], data["definition"], data["agent"]
     _enter_run(state, record)
+    _asked(step, key)
     step.fence = record["seq"]
     step.attempt, step.reask = attempt, data.get("reask", 0)
     step.reason, step.agent, step.dispatched = reason, agent, record["time"]
@@ -118,6 +119,7 @@ def _claimed(state: ProjectState, record: Record) -> bool:
     offer = step.offer if step is not None else None
     if step is None or offer is None or step.fence or record["data"]["offer"] != offer.seq:
         return False
+    _asked(step, offer.key)
     step.worker, step.given = record["data"]["worker"], offer.seq
     step.fence, step.dispatched = record["seq"], record["time"]
     step.attempt, step.reask, step.reason, step.agent = offer.attempt, offer.reask, offer.reason, offer.agent
@@ -125,6 +127,12 @@ def _claimed(state: ProjectState, record: Record) -> bool:
     step.fingerprint, step.key, step.tried_floor = offer.fingerprint, offer.key, offer.floor
     step.offer = None
     return True
+
+
+def _asked(step: StepState, key: str) -> None:
+    """Another question than the last: what was counted towards parking is no longer in a row."""
+    if key != step.key:
+        step.lost, step.spent = 0, ("", 0)
 
 
 def _succeeded(state: ProjectState, record: Record) -> bool:
@@ -176,6 +184,7 @@ def _failed(state: ProjectState, record: Record) -> bool:
     if not fence:
         # Failed before anybody was asked: a task that cannot be rendered, a place in the queue that came too late.
         _enter_run(state, record)
+        _asked(step, data["key"])
         step.key, step.tried_floor, step.attempt, step.reask = data["key"], data.get("floor", 0), 0, 0
         step.run = record["run"]
     step.fence = 0

@@ -41,7 +41,8 @@ def adopt(
             job, startable = found
             match dispatcher.adopt(job, same_boot=same_boot):
                 case Adoption.NEVER_STARTED if startable:
-                    books.present.jobs.append(job)
+                    if not books.world.draining:
+                        books.present.jobs.append(job)
                 case Adoption.NEVER_STARTED:
                     put(lost(desk, name, "superseded", "never started, and what it was to be given has changed"))
                 case Adoption.LOST:

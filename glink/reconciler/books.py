@@ -93,6 +93,16 @@ class Books:
         desk.seat(workflow, self.world, self.limits, self.surroundings)
         self.todo[desk.name] = None
 
+    def end(self, fence: int, agent: str) -> None:
+        """An attempt that was cancelled keeps its slot until it is gone; one that was not begun never begins."""
+        jobs = self.present.jobs
+        if all(job.task.fence != fence for job in jobs):
+            self.ending[fence] = agent
+            self.present.kills.append(fence)
+        else:
+            self.present.jobs = [job for job in jobs if job.task.fence != fence]
+            self.world.taken(agent, -1)
+
     def publish(self, project: str, step: str, files: Mapping[str, str]) -> None:
         """Have an answer's artifacts copied to where people look, once it is durable."""
         self.present.published.append((self._out / project.replace("/", "%2F") / step, files))
@@ -115,9 +125,10 @@ class Books:
         world.seq, world.revision = durable.seq, durable.revision
         world.cooling, world.paused = durable.cooling, durable.paused
         world.in_flight, world.by_agent = 0, {}
-        for agent in self.ending.values():
-            world.taken(agent, +1)
         for desk in self.desks.values():
             for step in desk.state.steps.values():
                 if step.fence:
+                    self.ending.pop(step.fence, None)
                     world.taken(step.agent, +1)
+        for agent in self.ending.values():
+            world.taken(agent, +1)

@@ -80,6 +80,7 @@ class Conductor:
         self._heal_at = 0.0
         self._timers: list[tuple[float, str]] = []
         self._hungry: dict[str, None] = {}
+        self._wakes: dict[str, float] = {}
         self._stop: Stop | None = None
         self._stop_at = 0.0
         self._let_go = False
@@ -143,8 +144,13 @@ class Conductor:
     @property
     def quiet(self) -> bool:
         """Whether nothing runs, nothing is to be decided and no time is waited for."""
-        waits = self.books.todo or self._timers or self._returned or self.failure is not None
+        waits = self.books.todo or self._wakes or self._returned or self.failure is not None
         return self._intake.observed and not self.world.in_flight and not len(self.inbox) and not waits
+
+    @property
+    def ending(self) -> bool:
+        """Whether an attempt that was cancelled is still being ended."""
+        return bool(self.books.ending)
 
     def _patience(self) -> float | None:
         now = self.clock.now()
@@ -192,7 +198,10 @@ class Conductor:
         books = self.books
         todo, books.todo = books.todo, {}
         while self._timers and self._timers[0][0] <= now:
-            todo[heappop(self._timers)[1]] = None
+            at, name = heappop(self._timers)
+            if self._wakes.get(name) == at:
+                del self._wakes[name]
+                todo[name] = None
         if books.present.results:
             todo |= self._hungry
             self._hungry.clear()
@@ -200,6 +209,7 @@ class Conductor:
             desk = self.desks[name]
             if desk.board is None:
                 desk.dirty = set()
+                self._wakes.pop(name, None)
             elif self.bus.staged_bytes > self.limits.batch_bytes // 2:
                 books.todo[name] = None
             else:
@@ -216,7 +226,10 @@ class Conductor:
                 break
         if board.ready:
             self._hungry[desk.name] = None
-        if made.wake_at is not None:
+        if made.wake_at is None:
+            self._wakes.pop(desk.name, None)
+        elif self._wakes.get(desk.name) != made.wake_at:
+            self._wakes[desk.name] = made.wake_at
             heappush(self._timers, (made.wake_at, desk.name))
 
     def _act(self, desk: Desk, board: Board, action: Action) -> None:

@@ -94,7 +94,7 @@ class Intake:
         desk = books.desks.get(request.project)
         params = desk.state.params if desk is not None else None
         for event in deed.events:
-            books.stage(event, books.desks.get(event["project"]))
+            books.stage(event, books.desks.get(event.get("project", "")))
         for result in deed.results:
             self._result(result, now)
         if desk is not None and deed.moves:
@@ -128,8 +128,7 @@ class Intake:
                 books.leases.end(fence)
                 books.world.taken(step.agent, -1)
             else:
-                books.ending[fence] = step.agent
-                books.present.kills.append(fence)
+                books.end(fence, step.agent)
         wanted = deed.seat or (desk.workflow if anew else None)
         if wanted is not None:
             books.seat(desk, wanted)
@@ -192,6 +191,7 @@ class Intake:
     def _orphan(self, desk: Desk) -> None:
         if not desk.state.orphaned and desk.state.generation:
             self._books.stage({"type": "workflow.orphaned", "project": desk.name, "data": {}}, desk)
+        self._books.touch(desk, ())
         desk.unseat()
 
 

@@ -44,7 +44,7 @@ def _settle(board: Board, number: int) -> Settle:
 
 
 def _wake_at(board: Board) -> float | None:
-    due = board.due[0][0] if board.due else None
+    due = board.next_due()
     cooling = [board.world.cooling[agent] for agent in board.ready if agent in board.world.cooling]
     times = [one for one in (due, *cooling) if one is not None and one > board.now]
     return min(times, default=None)

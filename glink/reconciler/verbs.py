@@ -140,15 +140,22 @@ def cancel(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) ->
         steps = [name for name, one in decisions.items() if not one.final]
     deed = Deed(answer={"steps": steps})
     for name in steps:
-        if decisions[name].status is Status.CANCELLED:
-            continue
         past = desk.state.steps.get(name)
+        if past is not None and _is_cancelled(desk, past):
+            continue
         event: dict[str, Any] = {"type": "step.cancelled", "project": desk.name, "step": name}
         if past is not None and past.fence:
             event["fence"] = past.fence
             deed.kill[past.fence] = past
         deed.events.append({**event, "data": {"by": by}})
     return deed
+
+
+def _is_cancelled(desk: Desk, past: StepState) -> bool:
+    """Whether a cancel stands already, also one that the step still has to come to."""
+    run = desk.state.run
+    floor = max(past.floor, run.floor if run is not None else 0)
+    return past.cancelled is not None and past.cancelled[0] == desk.state.generation and past.cancelled[1] > floor
 
 
 def suspend(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> Deed:
@@ -203,8 +210,9 @@ _CANCEL: Mapping[Status, str] = {
 def _refuse_unless(decision: Decision, step: str, verb: str, table: Mapping[Status, str]) -> None:
     if (why := table.get(decision.status)) is not None:
         raise Refused(f"cannot {verb} step {step}: {why}")
-    if decision.reason is Reason.UPSTREAM_FAILED and verb == "retry":
-        raise Refused(f"cannot retry step {step}: {decision.detail}; retry that one")
+    if decision.reason is Reason.UPSTREAM_FAILED:
+        what = "retry that one" if verb == "retry" else "it does not run anyway"
+        raise Refused(f"cannot {verb} step {step}: {decision.detail}; {what}")
 
 
 def known_step(desk: Desk, step: str) -> str:

@@ -38,15 +38,3 @@ def test_a_slot_that_one_project_gives_back_goes_to_another_that_waits(tmp_path:
     rig.settle()
     assert rig.dispatched() == ["x", "y"]
     rig.close()
-
-
-def test_a_cancelled_attempt_gives_its_slot_back_when_it_has_ended(tmp_path: Path) -> None:
-    rig = Rig(tmp_path / "bus", concurrency=1)
-    rig.observe(workflow("p", step("1"), step("2")))
-    fence = min(rig.hands.jobs)
-    rig.ask("cancel", "p", step="1")
-    assert rig.dispatched() == ["1"], "its process may still be there"
-    rig.fail(fence, "cancelled")
-    rig.turn()
-    assert rig.dispatched() == ["1", "2"]
-    rig.close()

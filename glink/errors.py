@@ -115,6 +115,10 @@ class BusCorrupt(BusError):
     """Damage inside the acknowledged part of the bus: never skipped, never truncated."""
 
 
+class BusTrimmed(BusError):
+    """Retention took away records while they were to be read; reading can start anew at the first that is there."""
+
+
 class BusFormat(BusError):
     """The bus was written by a newer format than this version knows."""
 

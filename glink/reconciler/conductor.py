@@ -27,14 +27,14 @@ from glink.errors import BusError, GlinkError, UsageError
 from glink.event import Record
 from glink.fold import fold
 from glink.limits import Limits
-from glink.reconciler.actions import Action, Dispatch, Restore, Settle
+from glink.reconciler.actions import Action, Dispatch, Reason, Restore, Settle
 from glink.reconciler.board import Board, Surroundings
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher, Job
 from glink.reconciler.inbox import Inbox, Request, Result
 from glink.reconciler.jobs import Jobs
 from glink.reconciler.memory import Memory
-from glink.reconciler.plan import plan
+from glink.reconciler.plan import agent_closed, plan
 from glink.reconciler.verbs import VERBS
 from glink.state import ProjectState
 from glink.watch.source import Observation
@@ -353,6 +353,10 @@ class Conductor:
                 desk.board.refresh(None, now)
             for name, step in flying:
                 self.world.taken(step.agent, +1)
+                if agent_closed(self.world, step.agent, now) is Reason.NO_WORKER:
+                    what = f"{step.agent} is not declared any more, so nobody takes its answer"
+                    self._lost(desk, name, "undeclared", what)
+                    continue
                 found = self.jobs.again(desk, name)
                 if found is None:
                     self._lost(desk, name, "gone", "its workflow is not on the bus any more")

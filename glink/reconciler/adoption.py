@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from glink.agents.agent import Adoption, ErrorClass
+from glink.reconciler.actions import Reason
 from glink.reconciler.books import Books
 from glink.reconciler.claims import grant
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher
 from glink.reconciler.inbox import Result
+from glink.reconciler.plan import agent_closed
 
 
 def adopt(
@@ -31,6 +33,9 @@ def adopt(
             desk.board.refresh(None, now)
         for name, step in flying:
             books.world.taken(step.agent, +1)
+            if agent_closed(books.world, step.agent, now) is Reason.NO_WORKER:
+                put(lost(desk, name, "undeclared", f"{step.agent} is not declared any more: nobody takes its answer"))
+                continue
             if step.worker:
                 grant(books, desk, name, now)
                 continue

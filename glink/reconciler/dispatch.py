@@ -120,7 +120,10 @@ class Dispatcher:
     def adopt(self, job: Job, *, same_boot: bool) -> Adoption:
         """Look at what an earlier engine left running; RUNNING and FINISHED are waited for, the rest is the caller's."""
         folder = self.folder(job.task.fence)
-        agent = self._agent(job.agent)
+        try:
+            agent = self._agent(job.agent)
+        except Exception:  # as in `start`: an agent that cannot be set up judges nothing
+            return Adoption.LOST
         found = agent.examine(folder, same_boot=same_boot)
         if found in (Adoption.RUNNING, Adoption.FINISHED):
             leash = self._leashes[job.task.fence] = Leash(adoptable=agent.adoptable)

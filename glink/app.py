@@ -1,187 +1,30 @@
 """The composition root: the one place where the parts are put together.
 
-`Engine` is a conductor with everything around it, holding the bus. `View` is the same knowledge without effects: what
-reading verbs use, beside a daemon or without one.
+`Engine` is a conductor with everything around it, holding the bus.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import cache
 from threading import Thread
 from typing import Any
 
 from glink.agents.agent import Agent
 from glink.bus.bus import Bus
-from glink.bus.reader import BusReader
 from glink.channel import Channel
-from glink.clock import SystemClock, seconds_of
+from glink.clock import SystemClock
 from glink.config import Config
-from glink.errors import BusError, NoState, Problem, UsageError
+from glink.errors import BusError
 from glink.event import Record
-from glink.jsontext import loads
-from glink.project import Loaded, find_projects, load_project
-from glink.reconciler.board import Surroundings
 from glink.reconciler.conductor import Conductor, Stop
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher
 from glink.reconciler.inbox import Inbox, Request
 from glink.reconciler.memory import Memory
-from glink.state import Answer, ProjectState
 from glink.watch.source import Observation, Source
-from glink.workflow import Workflow
-from glink.world import World
-
-Bodies = Callable[[str], bytes]
-Chosen = Callable[[str], bool]
-
-
-def chosen(names: Sequence[str]) -> Chosen:
-    """A choice of projects by name; all for none."""
-    wanted = frozenset(names)
-    return (lambda name: name in wanted) if wanted else (lambda name: True)
-
-
-def _finder(config: Config, selects: Chosen) -> Callable[[], tuple[dict[str, Path], dict[str, list[Problem]]]]:
-    def find() -> tuple[dict[str, Path], dict[str, list[Problem]]]:
-        files, problems = find_projects(config.projects_dir, config.limits)
-        return (
-            {name: file for name, file in files.items() if selects(name)},
-            {name: found for name, found in problems.items() if selects(name)},
-        )
-
-    return find
-
-
-def _source(config: Config, clock: SystemClock, selects: Chosen, **more: Any) -> Source:
-    def load(name: str, file: Path) -> Loaded:
-        return load_project(name, file, config.projects_dir, limits=config.limits, config=config)
-
-    return Source(
-        config.projects_dir, limits=config.limits, load=load, find=_finder(config, selects), clock=clock, **more
-    )
-
-
-def surroundings_of(bodies: Bodies, desks: Mapping[str, Desk]) -> Surroundings:
-    """The lookups that a board needs, over the bodies on the bus and all the desks there are."""
-
-    @lru_cache(maxsize=64)
-    def earlier(content: str) -> Workflow | None:
-        try:
-            return Workflow.of(loads(bodies(content)), content)
-        except KeyError:
-            return None
-
-    def notes(project: str, kind: str) -> list[dict[str, Any]]:
-        desk = desks.get(project)
-        return desk.state.notes.get(kind, []) if desk is not None else []
-
-    def vanished(key: str) -> tuple[str, Answer] | None:
-        for name, desk in desks.items():
-            if desk.state.orphaned:
-                for step, past in desk.state.steps.items():
-                    if (answer := past.answers.get(key)) is not None:
-                        return f"{name}/{step}", answer
-        return None
-
-    return Surroundings(bodies, notes, earlier, vanished)
-
-
-def _roster(world: World, config: Config) -> None:
-    world.agents, world.commands = config.agents, config.commands
-    world.undeclared, world.engine, world.concurrency = config.undeclared_agents, config.engine, config.concurrency
-
-
-@dataclass
-class View:
-    """All that the bus and the files say, at one moment; nothing is held and nothing is changed."""
-
-    desks: dict[str, Desk]
-    world: World
-    observation: Observation
-    reader: BusReader | None
-    clock: SystemClock
-    surroundings: Surroundings
-    seq: int = 0
-
-    def unseen(self, project: str) -> bool:
-        """Whether the files say what no engine has recorded yet."""
-        loaded = self.observation.projects.get(project)
-        desk = self.desks[project]
-        return (
-            loaded is not None
-            and loaded.workflow is not None
-            and (loaded.workflow.digest not in desk.state.contents.values())
-        )
-
-    @classmethod
-    def take(cls, config: Config, names: Sequence[str] = (), *, need_bus: bool = False) -> View:
-        """Read the files and, where there is one, the bus; NoState when there is none and `need_bus`."""
-        selects = chosen(names)
-        reader = _reader(config, need_bus=need_bus)
-        memory = Memory.read(reader) if reader is not None else Memory()
-        world, clock = memory.world, SystemClock()
-        _resume_clock(clock, world)
-        _roster(world, config)
-        everyone = {name: Desk(name, state) for name, state in memory.states.items()}
-        for agent in (step.agent for state in memory.states.values() for step in state.steps.values() if step.fence):
-            world.taken(agent, +1)
-        surroundings = surroundings_of(_no_bodies if reader is None else reader.blobs.get, everyone)
-        observation = _source(config, clock, selects, deliver=lambda seen: None, watch=False).scan()
-        desks = {name: desk for name, desk in everyone.items() if selects(name)}
-        for name, loaded in observation.projects.items():
-            desk = desks.setdefault(name, Desk(name, ProjectState(name)))
-            desk.problems = loaded.problems
-            workflow = loaded.workflow or surroundings.earlier(desk.state.content)
-            if workflow is None:
-                continue
-            if workflow.digest != desk.state.content:
-                # As it will be once the engine has seen it: that is what a plan is about.
-                desk.state.generation += 1
-                desk.state.content, desk.state.revision = workflow.digest, observation.revision
-            desk.state.orphaned = False
-            desk.seat(workflow, world, config.limits, surroundings)
-        for name, desk in desks.items():
-            desk.state.orphaned = desk.state.orphaned or name not in observation.projects
-        for name in names:
-            if name not in desks:
-                raise UsageError(unknown_project(name, find_projects(config.projects_dir, config.limits)[0]))
-        return cls(desks, world, observation, reader, clock, surroundings, memory.seq)
-
-
-def _reader(config: Config, *, need_bus: bool) -> BusReader | None:
-    try:
-        return BusReader(config.bus_dir, limits=config.limits)
-    except NoState:
-        if need_bus:
-            raise
-        return None
-
-
-def _no_bodies(sha: str) -> bytes:
-    raise KeyError(sha)
-
-
-def unknown_project(name: str, known: Iterable[str]) -> str:
-    """What is said of a project that is not there, with the name that may have been meant."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, list(known), 1)
-    return f"no project {name}" + (
-        f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(sorted(known)) or 'none'}"
-    )
-
-
-def _resume_clock(clock: SystemClock, world: World) -> bool:
-    """Count on from an earlier start in the same boot; whether it was the same."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    same = bool(world.boot) and boot.exists() and boot.read_text().strip() == world.boot
-    if same:
-        clock.resume(seconds_of(world.started), world.boot_time)
-    return same
+from glink.wiring import actor, chosen, enroll, resume_clock, source_of, surroundings_of
 
 
 @dataclass
@@ -218,8 +61,8 @@ class Engine:
         try:
             memory = Memory.read(bus)
             world = memory.world
-            memory.same_boot = _resume_clock(clock, world)
-            _roster(world, config)
+            memory.same_boot = resume_clock(clock, world)
+            enroll(world, config)
             world.draining = not acts
             inbox = Inbox()
             dispatcher = Dispatcher(
@@ -246,7 +89,7 @@ class Engine:
                 adopts=adopts,
                 listeners=listeners,
             )
-            source = _source(config, clock, selects, deliver=_storing(bus, inbox.put), watch=watch)
+            source = source_of(config, clock, selects, deliver=_storing(bus, inbox.put), watch=watch)
             engine = cls(config, conductor, source, dispatcher, inbox, bus, _records=acts)
             if acts:
                 _calm_collector()
@@ -310,11 +153,6 @@ def _calm_collector() -> None:
 
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def actor() -> str:
-    """Who asks, on this machine."""
-    return os.environ.get("USER") or f"uid-{os.getuid()}"
 
 
 def _agents(config: Config) -> Callable[[str], Agent]:

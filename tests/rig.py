@@ -12,7 +12,7 @@ from typing import Any
 
 from glink import digest
 from glink.agents.agent import Adoption
-from glink.app import surroundings_of
+from glink.wiring import surroundings_of
 from glink.bus.bus import Bus
 from glink.bus.fsio import Disk
 from glink.event import Record

@@ -10,7 +10,7 @@ import hmac
 from typing import Any
 
 from glink.agents.pull import PullOptions
-from glink.errors import Conflict, Refused, Unknown
+from glink.errors import Conflict, Refused, NotThere
 from glink.reconciler.actions import Reason
 from glink.reconciler.books import Books
 from glink.reconciler.desk import Desk
@@ -124,7 +124,7 @@ def result(books: Books, desk: Desk, request: Request, now: float) -> Deed:
     step, fence, data = str(given["step"]), given["fence"], given["data"]
     past = desk.state.steps.get(step)
     if past is None:
-        raise Unknown(f"{desk.name} has no step {step}")
+        raise NotThere(f"{desk.name} has no step {step}")
     if past.fence == fence:
         books.leases.end(fence)
         books.present.forgotten.append(fence)

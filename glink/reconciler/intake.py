@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from glink.agents.agent import ErrorClass
-from glink.errors import GlinkError, Unknown
+from glink.errors import GlinkError, NotThere
 from glink.reconciler import claims, notes, submissions
 from glink.reconciler.books import Books
 from glink.reconciler.desk import Desk
@@ -111,7 +111,7 @@ class Intake:
         desk = books.desks.get(request.project)
         if desk is None or desk.state.deleted:
             known = ", ".join(sorted(name for name, one in books.desks.items() if not one.state.deleted))
-            raise Unknown(f"no project {request.project}; there are: {known or 'none'}")
+            raise NotThere(f"no project {request.project}; there are: {known or 'none'}")
         if desk.board is not None:
             # A verb is judged by what is thought now, not by what was thought before this pass.
             desk.board.refresh(desk.dirty, now)

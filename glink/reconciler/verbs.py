@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from glink.errors import Conflict, GlinkError, Refused, Reused, Unknown
+from glink.errors import Conflict, GlinkError, Refused, Reused, NotThere
 from glink.limits import Limits
 from glink.loading.params import check_params
 from glink.reconciler.actions import Decision, Reason, Status
@@ -223,7 +223,7 @@ def known_step(desk: Desk, step: str) -> str:
     if step not in steps:
         close = get_close_matches(step, steps, 1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        raise Unknown(f"{desk.name} has no step {step}{hint}")
+        raise NotThere(f"{desk.name} has no step {step}{hint}")
     return step
 
 

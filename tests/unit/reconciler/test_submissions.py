@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from glink.errors import Conflict, Refused, Reused, Unknown, UsageError
+from glink.errors import Conflict, Refused, Reused, NotThere, UsageError
 from glink.jsontext import canonical
 from glink.workflow import Workflow
 from tests.rig import Rig, step, workflow
@@ -112,7 +112,7 @@ def test_delete_ends_what_was_submitted_and_refuses_what_files_want(rig: Rig) ->
     submit(rig, step("1"))
     rig.settle()
     rig.ask("delete", "s")
-    with pytest.raises(Unknown):
+    with pytest.raises(NotThere):
         rig.ask("run", "s")
     rig.observe(workflow("f", step("1")))
     with pytest.raises(Refused, match="delete them"):
@@ -123,7 +123,7 @@ def test_delete_ends_what_was_submitted_and_refuses_what_files_want(rig: Rig) ->
 def test_notes_are_written_all_or_none_and_make_no_project(rig: Rig) -> None:
     submit(rig, step("1"))
     wanted = [{"project": "s", "type": "note.x", "data": {"a": 1}}, {"project": "nobody", "type": "note.x"}]
-    with pytest.raises(Unknown):
+    with pytest.raises(NotThere):
         rig.ask("write", "s", events=wanted)
     with pytest.raises(UsageError, match="no free type"):
         rig.ask("write", "s", events=[{"project": "s", "type": "step.succeeded"}])

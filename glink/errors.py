@@ -62,6 +62,10 @@ class UsageError(GlinkError):
     exit_code = 2
 
 
+class NotThere(UsageError):
+    """There is no project, step or run of that name."""
+
+
 class InvalidInput(UsageError):
     """One or more files are invalid; nothing was changed."""
 

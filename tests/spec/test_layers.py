@@ -15,7 +15,7 @@ MODULES = {
 }
 
 BASE = {"errors", "clock", "digest", "graph", "limits", "jsontext"}
-NOUNS = {"workflow", "event", "state", "fold", "world", "report", "roster", "words"}
+NOUNS = {"workflow", "event", "state", "fold", "world", "report", "roster", "permit", "words"}
 DECISIONS = {
     *(f"reconciler.{name}" for name in ("actions", "fingerprint", "policy", "decide", "board", "plan")),
     "watch.settle",
@@ -28,6 +28,8 @@ DOORS = {
     "jsonschema": {"loading.jsonshape"},
     "referencing": {"loading.jsonshape"},
     "re2": {"loading.jsonshape"},
+    "bottle": {"server.site"},
+    "waitress": {"server.wire", "server.serve"},
 }
 
 
@@ -47,7 +49,7 @@ def level(module: str) -> int:
         "reconciler.verbs",
         "reconciler.survey",
         "reconciler.jobs",
-    ):
+    ) or name.startswith("server"):
         return 4
     if name in ("app", "__main__", "channel") or name.startswith("cli"):
         return 5

@@ -26,6 +26,8 @@ from glink.reconciler.memory import Memory
 from glink.watch.source import Observation, Source
 from glink.wiring import actor, chosen, enroll, resume_clock, source_of, surroundings_of
 
+SEEN_SECONDS = 15.0  # a git command at work is waited for, so a look may take that long
+
 
 @dataclass
 class Engine:
@@ -109,7 +111,7 @@ class Engine:
 
     def _asked(self, verb: str, project: str, arguments: dict[str, Any], by: str) -> dict[str, Any]:
         if verb in ("sync", "run", "release"):
-            self.source.look()
+            self.source.look().wait(SEEN_SECONDS)
         return self.ask(verb, project, arguments, by=by)
 
     def ask(self, verb: str, project: str, arguments: dict[str, Any] | None = None, *, by: str = "") -> dict[str, Any]:

@@ -59,3 +59,15 @@ class Limits:
     storm: float = 2.0
     storm_events: int = 50
     git_command: float = 10.0
+    # the API
+    body_bytes: int = 1 << 20
+    header_bytes: int = 16 << 10
+    requests_per_second: int = 5_000
+    login_failures: int = 5
+    sessions: int = 1_000
+    session_seconds: float = 43_200.0
+    connections: int = 500
+    header_seconds: float = 10.0
+    body_seconds: float = 30.0
+    idle_seconds: float = 60.0
+    streams: int = 1_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -66,7 +67,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One project. `errors` are the problems of its newest files, as data."""
+    """One project. `errors` are the problems of its newest files, as data; `params` what it declares."""
 
     project: str
     sync: Sync
@@ -81,6 +82,7 @@ class Report:
     errors: tuple[dict[str, Any], ...] = ()
     steps: tuple[Row, ...] = ()
     waiting: tuple[str, ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
     next: str | None = None
 
 

@@ -79,6 +79,7 @@ class View:
             world.taken(agent, +1)
         surroundings = surroundings_of(_no_bodies if reader is None else reader.blobs.get, everyone)
         seen = source_of(config, clock, selects, deliver=lambda seen: None, watch=False).scan()
+        world.revision = seen.revision
         desks = {name: desk for name, desk in everyone.items() if selects(name) and not desk.state.deleted}
         view = cls(desks, world, seen.revision, reader, clock, surroundings, config.work_dir, seen.projects)
         view.seq = memory.seq

@@ -25,6 +25,7 @@ class World:
 
     seq: int = 0
     revision: str = ""
+    revisions: list[str] = field(default_factory=list)
     boot: str = ""
     boot_time: float = 0.0
     started: str = ""
@@ -68,7 +69,8 @@ class World:
         self.by_agent[agent] = self.by_agent.get(agent, 0) + change
 
 
-_FOLDED = ("seq", "revision", "boot", "boot_time", "started", "cooling", "paused")
+MAX_REVISIONS = 1_000
+_FOLDED = ("seq", "revision", "revisions", "boot", "boot_time", "started", "cooling", "paused")
 
 
 def fold_world(world: World, record: Record) -> None:
@@ -81,6 +83,8 @@ def fold_world(world: World, record: Record) -> None:
         match record["type"]:
             case "source.observed":
                 world.revision = data["revision"]
+                world.revisions.append(world.revision)
+                del world.revisions[:-MAX_REVISIONS]
             case "engine.started":
                 world.boot, world.boot_time, world.started = data["boot"], data["boot_time"], record["time"]
             case "agent.cooling":

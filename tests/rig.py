@@ -12,7 +12,6 @@ from typing import Any
 
 from glink import digest
 from glink.agents.agent import Adoption
-from glink.wiring import surroundings_of
 from glink.bus.bus import Bus
 from glink.bus.fsio import Disk
 from glink.event import Record
@@ -26,6 +25,7 @@ from glink.reconciler.inbox import Inbox, Request, Result
 from glink.reconciler.memory import Memory
 from glink.roster import AgentSpec, CommandSpec
 from glink.watch.source import Observation
+from glink.wiring import surroundings_of
 from glink.workflow import Workflow
 
 START = 1_800_000_000.0

@@ -30,6 +30,7 @@ VERBS = (
     "cancel",
     "suspend",
     "resume",
+    "delete",
     "schema",
 )
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from glink.app import Engine, chosen, unknown_project
+from glink.app import Engine
 from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
 from glink.config import Config
 from glink.errors import BusError, UsageError
@@ -19,6 +19,7 @@ from glink.reconciler.survey import survey
 from glink.report import Health
 from glink.reporters.console import Console
 from glink.reporters.reporter import Reporters
+from glink.wiring import chosen, unknown_project
 
 
 def command(

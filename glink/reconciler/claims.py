@@ -10,7 +10,7 @@ import hmac
 from typing import Any
 
 from glink.agents.pull import PullOptions
-from glink.errors import Conflict, Refused, NotThere
+from glink.errors import Conflict, NotThere, Refused
 from glink.reconciler.actions import Reason
 from glink.reconciler.books import Books
 from glink.reconciler.desk import Desk

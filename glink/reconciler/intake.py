@@ -99,7 +99,12 @@ class Intake:
             self._result(result, now)
         if desk is not None and deed.moves:
             self._follow(desk, deed, anew=desk.state.params != params)
-        request.answer = {"project": request.project, **(deed.then() if deed.then is not None else deed.answer)}
+        since = books.bus.durable_seq
+        request.answer = {
+            "project": request.project,
+            "since": since,
+            **(deed.then() if deed.then is not None else deed.answer),
+        }
         request.error = deed.refusal
         books.present.answers.append(request)
 

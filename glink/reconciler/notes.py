@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from glink.digest import of_value
-from glink.errors import Reused, NotThere, UsageError
+from glink.errors import NotThere, Reused, UsageError
 from glink.event import is_free_type
 from glink.reconciler.books import Books
 from glink.reconciler.inbox import Request

@@ -39,20 +39,22 @@ def survey(desk: Desk, now: float) -> Report:
     rows = [_row(desk.board, step, step in dispatched) for step in desk.board.workflow.steps]
     decisions = desk.board.decisions
     sync = worst_sync([Sync.SYNCED if one.synced else Sync.OUT_OF_SYNC for one in decisions.values()])
-    applied = sync is Sync.SYNCED and state.run is None
+    applied = sync is Sync.SYNCED and state.run is None and not desk.problems
+    observed = state.revision if state.submitted else desk.board.world.revision or state.revision
     return Report(
         project=desk.name,
         sync=Sync.UNKNOWN if desk.problems else sync,
         health=worst_health([_health(one, row) for one, row in zip(decisions_in_order(desk.board), rows, strict=True)]),
         revision=state.revision,
         generation=state.generation,
-        last_attempted=state.revision,
-        last_applied=state.revision if applied else (state.settled.revision if state.settled else ""),
+        last_attempted=observed,
+        last_applied=observed if applied else (state.settled.revision if state.settled else ""),
         run=_run(state),
         conditions=_conditions(desk, rows, now),
         errors=errors,
         steps=tuple(rows),
         waiting=tuple(f"{row.step}: {row.detail or row.reason}" for row in rows if row.reason in _PEOPLE),
+        params=desk.board.workflow.params,
         next=text_of(made.wake_at) if made.wake_at is not None else None,
     )
 

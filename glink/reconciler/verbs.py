@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from glink.errors import Conflict, GlinkError, Refused, Reused, NotThere
+from glink.errors import Conflict, GlinkError, NotThere, Refused, Reused
 from glink.limits import Limits
 from glink.loading.params import check_params
 from glink.reconciler.actions import Decision, Reason, Status

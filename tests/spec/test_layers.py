@@ -15,7 +15,7 @@ MODULES = {
 }
 
 BASE = {"errors", "clock", "digest", "graph", "limits", "jsontext"}
-NOUNS = {"workflow", "event", "state", "fold", "world", "report", "roster", "words"}
+NOUNS = {"workflow", "event", "state", "fold", "world", "report", "roster", "permit", "words"}
 DECISIONS = {
     *(f"reconciler.{name}" for name in ("actions", "fingerprint", "policy", "decide", "board", "plan", "wanted")),
     "watch.settle",
@@ -28,6 +28,8 @@ DOORS = {
     "jsonschema": {"loading.jsonshape"},
     "referencing": {"loading.jsonshape"},
     "re2": {"loading.jsonshape"},
+    "bottle": {"server.site"},
+    "waitress": {"server.wire", "server.serve"},
 }
 
 
@@ -40,19 +42,24 @@ def level(module: str) -> int:
         return 1
     if name in DECISIONS or name.startswith("templates"):
         return 2
-    if name in (
-        "reconciler.conductor",
-        "reconciler.dispatch",
-        "reconciler.desk",
-        "reconciler.verbs",
-        "reconciler.survey",
-        "reconciler.jobs",
-        "reconciler.books",
-        "reconciler.intake",
-        "reconciler.adoption",
-        "reconciler.claims",
-        "reconciler.notes",
-        "reconciler.submissions",
+    if (
+        name
+        in (
+            "reconciler.conductor",
+            "reconciler.dispatch",
+            "reconciler.desk",
+            "reconciler.verbs",
+            "reconciler.survey",
+            "reconciler.jobs",
+            "reconciler.books",
+            "reconciler.intake",
+            "reconciler.adoption",
+            "reconciler.claims",
+            "reconciler.notes",
+            "reconciler.submissions",
+        )
+        or name.startswith(("server", "answers"))
+        or name in ("view", "wiring")
     ):
         return 4
     if name in ("app", "__main__", "channel") or name.startswith("cli"):

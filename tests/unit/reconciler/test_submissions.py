@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from glink.errors import Conflict, Refused, Reused, NotThere, UsageError
+from glink.errors import Conflict, NotThere, Refused, Reused, UsageError
 from glink.jsontext import canonical
 from glink.workflow import Workflow
 from tests.rig import Rig, step, workflow

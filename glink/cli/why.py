@@ -32,10 +32,7 @@ def command(
     Example: glink why release-notes page
     """
     source = source_of(configured(config), server, token_file)
-    if step is None:
-        answer = source.ask("why", project=project)
-    else:
-        answer = source.ask("why_step", project=project, step=step)
+    answer = source.ask("why_step" if step is not None else "why", project=project, step=step)
     if json:
         show(answer)
     elif step is None:

@@ -99,10 +99,11 @@ class Intake:
             self._result(result, now)
         if desk is not None and deed.moves:
             self._follow(desk, deed, anew=desk.state.params != params)
-        since = books.bus.durable_seq
+        # Where whoever asked may begin to follow what comes of it.
+        since = {"since": books.bus.durable_seq} if deed.moves else {}
         request.answer = {
             "project": request.project,
-            "since": since,
+            **since,
             **(deed.then() if deed.then is not None else deed.answer),
         }
         request.error = deed.refusal

@@ -62,7 +62,7 @@ def level(module: str) -> int:
         or name in ("view", "wiring")
     ):
         return 4
-    if name in ("app", "__main__", "channel") or name.startswith("cli"):
+    if name in ("app", "__main__", "channel", "remote") or name.startswith("cli"):
         return 5
     return 3
 

@@ -102,7 +102,8 @@ def test_an_idempotency_key_gives_the_same_answer_also_after_a_restart(tmp_path:
 
 def test_a_request_that_joins_a_run_remembers_its_key(rig: Rig) -> None:
     submit(rig, step("1"))
-    assert rig.ask("run", "s", key="k", body="b") == {"project": "s", "run": 1, "joined": True, "generation": 1}
+    answer = rig.ask("run", "s", key="k", body="b")
+    assert (answer["run"], answer["joined"]) == (1, True)
     rig.settle()
     assert rig.ask("run", "s", key="k", body="b")["run"] == 1
     assert rig.ask("run", "s")["run"] == 2

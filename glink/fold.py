@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from glink.clock import seconds_of
 from glink.event import ENGINE_TYPES, Record
 from glink.state import Answer, Lapse, ProjectState, Run, Settled, StepState
+from glink.world import closing, opening
 
 MAX_ANSWERS = 100
 MAX_NOTES = 100
@@ -98,6 +100,7 @@ def _succeeded(state: ProjectState, record: Record) -> bool:
     )
     _stand(step, answer)
     step.fence = 0
+    step.ended = record["time"]
     step.restored = False
     step.spent = ("", 0)
     step.lost = 0
@@ -127,6 +130,7 @@ def _failed(state: ProjectState, record: Record) -> bool:
         step.key, step.tried_floor, step.attempt, step.reask = data["key"], data.get("floor", 0), 0, 0
         step.run = record["run"]
     step.fence = 0
+    step.ended = record["time"]
     step.lost = step.lost + 1 if cls == "lost" else 0
     step.lapse = Lapse(
         seq=record["seq"],
@@ -150,6 +154,7 @@ def _cancelled(state: ProjectState, record: Record) -> bool:
     if record.get("fence", 0) != step.fence:
         return False
     step.fence = 0
+    step.ended = record["time"]
     step.cancelled = (state.generation, record["seq"])
     return True
 
@@ -162,6 +167,7 @@ def _skipped(state: ProjectState, record: Record) -> bool:
     key = data["key"]
     _enter_run(state, record)
     step.skipped, step.skip_seq, step.lapse = key, record["seq"], None
+    step.ended = record["time"]
     return True
 
 
@@ -176,6 +182,7 @@ def _restored(state: ProjectState, record: Record) -> bool:
     _enter_run(state, record)
     _stand(step, answer)
     step.restored = True
+    step.ended = record["time"]
     return True
 
 
@@ -211,12 +218,15 @@ def _workflow_orphaned(state: ProjectState, record: Record) -> bool:
 
 
 def _suspended(state: ProjectState, record: Record) -> bool:
+    if not state.suspended:
+        closing(state.suspensions, seconds_of(record["time"]), None)
     state.suspended = True
     return True
 
 
 def _resumed(state: ProjectState, record: Record) -> bool:
     state.suspended = False
+    opening(state.suspensions, seconds_of(record["time"]))
     return True
 
 
@@ -234,6 +244,7 @@ def _requested(state: ProjectState, record: Record) -> bool:
         for name in steps:
             step = state.step(name)
             step.floor, step.lost, step.spent, step.cancelled, step.parked = record["seq"], 0, ("", 0), None, None
+            step.asked = record["time"]
         return True
     request = {"seq": record["seq"], "force": data["force"], "params": data["params"], "cause": data["cause"]}
     if state.run is not None:

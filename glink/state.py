@@ -58,7 +58,10 @@ class Lapse:
 
 @dataclass(slots=True)
 class StepState:
-    """One step's history, as far as a decision needs it. `fence` is 0 unless an attempt is in flight."""
+    """One step's history, as far as a decision needs it. `fence` is 0 unless an attempt is in flight.
+
+    `ended` is when it last came to an end, whatever end; `asked` when a person last asked for it by name.
+    """
 
     fence: int = 0
     attempt: int = 0
@@ -84,6 +87,8 @@ class StepState:
     parked: str | None = None
     spent: tuple[str, int] = ("", 0)
     lost: int = 0
+    ended: str = ""
+    asked: str = ""
 
 
 @dataclass(slots=True)
@@ -111,7 +116,10 @@ class Settled:
 
 @dataclass(slots=True)
 class ProjectState:
-    """All that Glink knows of one project; `seq` is the last record folded."""
+    """All that Glink knows of one project; `seq` is the last record folded.
+
+    `suspensions` are the newest spans [from, until] in seconds since 1970, until None for one that lasts.
+    """
 
     project: str
     seq: int = 0
@@ -124,6 +132,7 @@ class ProjectState:
     declared_params: str = ""
     released: int = 0
     suspended: bool = False
+    suspensions: list[list[float | None]] = field(default_factory=list)
     orphaned: bool = False
     runs: int = 0
     run: Run | None = None

@@ -31,10 +31,11 @@ from glink.reconciler.actions import Action, Dispatch, Reason, Restore, Settle
 from glink.reconciler.board import Board, Surroundings
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher, Job
+from glink.reconciler.gates import agent_closed
 from glink.reconciler.inbox import Inbox, Request, Result
 from glink.reconciler.jobs import Jobs
 from glink.reconciler.memory import Memory
-from glink.reconciler.plan import agent_closed, plan
+from glink.reconciler.plan import plan
 from glink.reconciler.verbs import VERBS
 from glink.state import ProjectState
 from glink.watch.source import Observation
@@ -252,7 +253,10 @@ class Conductor:
             if until > self.world.cooling.get(agent, 0.0):
                 self._stage({"type": "agent.cooling", "data": {"agent": agent, "until": until}})
         elif cls == ErrorClass.AUTH and (spec := self.world.agent(agent)) is not None:
-            self._stage({"type": "agent.paused", "data": {"agent": agent, "profile": spec.profile}})
+            access = spec.access
+            if self.world.paused.get(agent) == access:
+                return
+            self._stage({"type": "agent.paused", "data": {"agent": agent, "access": access}})
 
     def _request(self, request: Request, now: float) -> None:
         desk = self.desks.get(request.project)
@@ -272,6 +276,9 @@ class Conductor:
         flying = {past.fence: past.agent for past in desk.state.steps.values() if past.fence in deed.kill}
         for event in deed.events:
             self._stage(event, desk if "project" in event else None)
+            if event["type"] == "agent.ready":
+                for name in self._hungry:
+                    self._touch(self.desks[name], None)
         for fence in deed.kill:
             self._end(fence, flying[fence])
         if desk.state.params != params and desk.workflow is not None:
@@ -486,7 +493,7 @@ class Conductor:
     def _recount(self, durable: World) -> None:
         world = self.world
         world.seq, world.revision = durable.seq, durable.revision
-        world.cooling, world.paused = durable.cooling, durable.paused
+        world.cooling, world.paused, world.closed = durable.cooling, durable.paused, durable.closed
         world.in_flight, world.by_agent = 0, {}
         for desk in self.desks.values():
             for step in desk.state.steps.values():

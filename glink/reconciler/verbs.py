@@ -91,15 +91,22 @@ def retry(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> 
         steps = [_known(desk, step)]
         _refuse_unless(decisions[step], step, "retry", _RETRY)
     else:
-        steps = [name for name, one in decisions.items() if one.status in _BROKEN or (one.wish and _shut(board, name))]
+        steps = [name for name, one in decisions.items() if _wants_help(board, name, one)]
         if not steps:
             raise Refused(f"nothing in {desk.name} failed or was cancelled: name a step to run it again")
-    agents = sorted({board.workflow.steps[name].agent for name in steps if _shut(board, name)})
+    agents = sorted({board.workflow.steps[name].agent or "" for name in steps if _shut(board, name)})
     number = desk.state.run.number if desk.state.run else desk.state.runs + 1
     data = {"cause": "retry", "force": False, "params": {}, "steps": steps[:500], "by": by}
     event = {"type": "run.requested", "project": desk.name, "run": number, "data": data}
     ready = [{"type": "agent.ready", "data": {"agent": agent, "by": by}} for agent in agents]
     return Deed([*ready, event], answer={"run": number, "steps": steps})
+
+
+def _wants_help(board: Board, step: str, decision: Decision) -> bool:
+    """Whether the step failed, was cancelled, backs off or waits for an agent that is not asked now."""
+    if decision.status in _BROKEN or decision.reason is Reason.BACKING_OFF:
+        return True
+    return decision.wish is not None and _shut(board, step)
 
 
 def _shut(board: Board, step: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from glink.clock import seconds_of
 from glink.event import ENGINE_TYPES, Record
 from glink.state import Answer, Key, Lapse, Offer, ProjectState, Run, Settled, StepState
+from glink.world import closing, opening
 
 MAX_ANSWERS = 100
 MAX_NOTES = 100
@@ -159,6 +160,7 @@ def _succeeded(state: ProjectState, record: Record) -> bool:
     )
     _stand(step, answer)
     step.fence = 0
+    step.ended = record["time"]
     step.restored = False
     step.spent = ("", 0)
     step.lost = 0
@@ -188,6 +190,7 @@ def _failed(state: ProjectState, record: Record) -> bool:
         step.key, step.tried_floor, step.attempt, step.reask = data["key"], data.get("floor", 0), 0, 0
         step.run = record["run"]
     step.fence = 0
+    step.ended = record["time"]
     step.lost = step.lost + 1 if cls == "lost" else 0
     step.lapse = Lapse(
         seq=record["seq"],
@@ -211,6 +214,7 @@ def _cancelled(state: ProjectState, record: Record) -> bool:
     if record.get("fence", 0) != step.fence:
         return False
     step.fence, step.offer = 0, None
+    step.ended = record["time"]
     step.cancelled = (state.generation, record["seq"])
     return True
 
@@ -223,6 +227,7 @@ def _skipped(state: ProjectState, record: Record) -> bool:
     key = data["key"]
     _enter_run(state, record)
     step.skipped, step.skip_seq, step.lapse, step.offer = key, record["seq"], None, None
+    step.ended = record["time"]
     return True
 
 
@@ -237,6 +242,7 @@ def _restored(state: ProjectState, record: Record) -> bool:
     _enter_run(state, record)
     _stand(step, answer)
     step.restored = True
+    step.ended = record["time"]
     return True
 
 
@@ -297,12 +303,15 @@ def _deleted(state: ProjectState, record: Record) -> bool:
 
 
 def _suspended(state: ProjectState, record: Record) -> bool:
+    if not state.suspended:
+        closing(state.suspensions, seconds_of(record["time"]), None)
     state.suspended = True
     return True
 
 
 def _resumed(state: ProjectState, record: Record) -> bool:
     state.suspended = False
+    opening(state.suspensions, seconds_of(record["time"]))
     return True
 
 
@@ -323,6 +332,7 @@ def _requested(state: ProjectState, record: Record) -> bool:
         for name in steps:
             step = state.step(name)
             step.floor, step.lost, step.spent, step.cancelled, step.parked = record["seq"], 0, ("", 0), None, None
+            step.asked = record["time"]
         return True
     request = {"seq": record["seq"], "force": data["force"], "params": data["params"], "cause": data["cause"]}
     if state.run is not None:

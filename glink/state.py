@@ -80,6 +80,7 @@ class StepState:
 
     `worker` names who claimed it; "" when the engine gave it away itself. `given` is the event that holds what it was
     given: of the dispatch, or of the offer.
+    `ended` is when it last came to an end, whatever end; `asked` when a person last asked for it by name.
     """
 
     fence: int = 0
@@ -109,6 +110,8 @@ class StepState:
     parked: str | None = None
     spent: tuple[str, int] = ("", 0)
     lost: int = 0
+    ended: str = ""
+    asked: str = ""
 
 
 @dataclass(slots=True)
@@ -148,6 +151,7 @@ class ProjectState:
     """All that Glink knows of one project; `seq` is the last record folded.
 
     `submitted`: what is wanted came by a submission, not from files; `replaced`: files took its place since.
+    `suspensions` are the newest spans [from, until] in seconds since 1970, until None for one that lasts.
     """
 
     project: str
@@ -161,6 +165,7 @@ class ProjectState:
     declared_params: str = ""
     released: int = 0
     suspended: bool = False
+    suspensions: list[list[float | None]] = field(default_factory=list)
     orphaned: bool = False
     submitted: bool = False
     replaced: bool = False

@@ -27,7 +27,7 @@ REASONS: Mapping[str, str] = {
     "upstream_failed": "a step before it failed",
     "no_slot": "waits for a free slot",
     "agent_cooling": "its agent is cooling down",
-    "agent_paused": "its agent was refused its credentials",
+    "agent_paused": "its agent was refused its credentials; mend them, then `glink retry`",
     "held": "held: an edit waits for a release",
     "suspended": "suspended",
     "serve_only": "the engine serves only: nothing runs but what is asked for",

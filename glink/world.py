@@ -10,14 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from glink.clock import seconds_of
 from glink.event import Record
 from glink.jsontext import dumps, loads
 from glink.roster import PULL, AgentSpec, CommandSpec
 
+MAX_SPANS = 100
+
 
 @dataclass(slots=True)
 class World:
-    """`cooling`: agent -> seconds since 1970 until it is asked again; `paused`: agent -> profile that was refused.
+    """`cooling`: agent -> seconds since 1970 until it is asked again; `paused`: agent -> access that was refused.
+
+    `closed`: agent -> the newest spans [from, until] in which it was either; until None for one that lasts.
 
     `draining` is set when the engine is about to stop: nothing more is dispatched. `serve_only`: nothing runs but what
     somebody asked for.
@@ -31,6 +36,7 @@ class World:
     started: str = ""
     cooling: dict[str, float] = field(default_factory=dict)
     paused: dict[str, str] = field(default_factory=dict)
+    closed: dict[str, list[list[float | None]]] = field(default_factory=dict)
     agents: Mapping[str, AgentSpec] = field(default_factory=dict)
     commands: Mapping[str, CommandSpec] = field(default_factory=dict)
     undeclared: str = "error"
@@ -58,6 +64,11 @@ class World:
             return AgentSpec(name=name, kind=PULL)
         return found
 
+    def access(self, agent: str) -> str | None:
+        """Digest of how the agent is reached; None when nobody has that name."""
+        spec = self.agent(agent)
+        return spec.access if spec is not None else None
+
     def pulls(self, agent: str) -> bool:
         """Whether steps of this agent are offered to workers, not given away by the engine."""
         spec = self.agent(agent)
@@ -70,7 +81,7 @@ class World:
 
 
 MAX_REVISIONS = 1_000
-_FOLDED = ("seq", "revision", "revisions", "boot", "boot_time", "started", "cooling", "paused")
+_FOLDED = ("seq", "revision", "revisions", "boot", "boot_time", "started", "cooling", "paused", "closed")
 
 
 def fold_world(world: World, record: Record) -> None:
@@ -88,13 +99,29 @@ def fold_world(world: World, record: Record) -> None:
             case "engine.started":
                 world.boot, world.boot_time, world.started = data["boot"], data["boot_time"], record["time"]
             case "agent.cooling":
-                world.cooling[data["agent"]] = data["until"]
+                world.cooling[data["agent"]] = until = data["until"]
+                closing(world.closed.setdefault(data["agent"], []), seconds_of(record["time"]), until)
             case "agent.paused":
-                world.paused[data["agent"]] = data["profile"]
+                world.paused[data["agent"]] = data["access"]
+                closing(world.closed.setdefault(data["agent"], []), seconds_of(record["time"]), None)
             case "agent.ready":
                 world.cooling.pop(data["agent"], None)
                 world.paused.pop(data["agent"], None)
+                opening(world.closed.get(data["agent"], []), seconds_of(record["time"]))
             case _:
                 pass
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         return
+
+
+def closing(spans: list[list[float | None]], at: float, until: float | None) -> None:
+    """A gate closes at `at`, until a moment that is known or not."""
+    spans.append([at, until])
+    del spans[:-MAX_SPANS]
+
+
+def opening(spans: list[list[float | None]], at: float) -> None:
+    """The gate opens at `at`: no span reaches beyond it."""
+    for span in spans:
+        if span[1] is None or span[1] > at:
+            span[1] = at

@@ -13,8 +13,8 @@ from glink.reconciler.books import Books
 from glink.reconciler.claims import grant
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher
+from glink.reconciler.gates import agent_closed
 from glink.reconciler.inbox import Result
-from glink.reconciler.plan import agent_closed
 
 
 def adopt(

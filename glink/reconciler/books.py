@@ -40,6 +40,7 @@ class Pass:
     touched: set[str] = field(default_factory=set)
     published: list[tuple[Path, Mapping[str, str]]] = field(default_factory=list)
     seen: list[Observation] = field(default_factory=list)
+    opened: bool = False
 
 
 class Books:
@@ -81,6 +82,7 @@ class Books:
             fold(desk.state, record)
         elif "project" not in body:
             fold_world(self.world, record)
+            self.present.opened = self.present.opened or body["type"] == "agent.ready"
         return record
 
     def touch(self, desk: Desk, steps: Iterable[str] | None) -> None:
@@ -123,7 +125,7 @@ class Books:
         self.leases.keep(current)
         world = self.world
         world.seq, world.revision = durable.seq, durable.revision
-        world.cooling, world.paused = durable.cooling, durable.paused
+        world.cooling, world.paused, world.closed = durable.cooling, durable.paused, durable.closed
         world.in_flight, world.by_agent = 0, {}
         for desk in self.desks.values():
             for step in desk.state.steps.values():

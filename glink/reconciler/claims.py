@@ -14,8 +14,8 @@ from glink.errors import Conflict, NotThere, Refused
 from glink.reconciler.actions import Reason
 from glink.reconciler.books import Books
 from glink.reconciler.desk import Desk
+from glink.reconciler.gates import agent_closed, closed_by, closed_to
 from glink.reconciler.inbox import Request, Result
-from glink.reconciler.plan import agent_closed, closed_by, step_closed
 from glink.reconciler.policy import timeout_of
 from glink.reconciler.verbs import Deed, known_step
 from glink.state import StepState
@@ -65,7 +65,7 @@ def _unclaimable(books: Books, desk: Desk, step: str, agent: str, now: float) ->
     decision = board.decisions[step]
     if decision.reason is not Reason.NO_WORKER or offer is None or offer.agent != agent:
         return decision.reason
-    closed = closed_by(board) or step_closed(board, step) or agent_closed(world, agent, now)
+    closed = closed_by(board) or closed_to(board, step) or agent_closed(world, agent, now)
     limit = board.workflow.concurrency
     full = world.in_flight >= world.concurrency or (limit is not None and board.running >= limit)
     return closed or (Reason.NO_SLOT if full else None)

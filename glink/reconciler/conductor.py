@@ -202,7 +202,7 @@ class Conductor:
             if self._wakes.get(name) == at:
                 del self._wakes[name]
                 todo[name] = None
-        if books.present.results:
+        if books.present.results or books.present.opened:
             todo |= self._hungry
             self._hungry.clear()
         for name in todo:

@@ -81,8 +81,8 @@ class Intake:
             until = min(max(result.data.get("retry_at") or now + _COOLING_SECONDS, now), now + _COOLING_MOST)
             if until > world.cooling.get(agent, 0.0):
                 self._books.stage({"type": "agent.cooling", "data": {"agent": agent, "until": until}})
-        elif cls == ErrorClass.AUTH and (spec := world.agent(agent)) is not None:
-            self._books.stage({"type": "agent.paused", "data": {"agent": agent, "profile": spec.profile}})
+        elif cls == ErrorClass.AUTH and (access := world.access(agent)) != world.paused.get(agent):
+            self._books.stage({"type": "agent.paused", "data": {"agent": agent, "access": access}})
 
     def _request(self, request: Request, now: float) -> None:
         books = self._books

@@ -17,7 +17,10 @@ MODULES = {
 BASE = {"errors", "clock", "digest", "graph", "limits", "jsontext"}
 NOUNS = {"workflow", "event", "state", "fold", "world", "report", "roster", "permit", "words"}
 DECISIONS = {
-    *(f"reconciler.{name}" for name in ("actions", "fingerprint", "policy", "decide", "board", "plan", "wanted")),
+    *(
+        f"reconciler.{name}"
+        for name in ("actions", "fingerprint", "policy", "gates", "decide", "board", "plan", "wanted")
+    ),
     "watch.settle",
 }
 PURE_FORBIDDEN = {"os", "threading", "time", "subprocess", "random", "logging", "socket", "fcntl"}

@@ -72,7 +72,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. `body` is bytes, a regular file to be sent, or a `Stream` that takes the connection over."""
+    """An answer. `body` is bytes, a regular file to be sent, or a `Reader` that takes the connection over."""
 
     body: Any = b""
     status: int = 200

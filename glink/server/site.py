@@ -31,8 +31,10 @@ from glink.server.login import login_routes, way_back
 from glink.server.problem import CONTENT_TYPE, HttpProblem, invalid, problem_body, problem_of
 from glink.server.query import read_query
 from glink.server.rate import Rate
+from glink.server.reader import Reader
 from glink.server.route import Call, Reply, Route
 from glink.server.sessions import Sessions
+from glink.server.wire import STREAM
 from glink.words import escaped
 
 Environ = dict[str, Any]
@@ -194,7 +196,9 @@ def _answer(reply: Reply, environ: Environ) -> bottle.HTTPResponse:
     headers = {"Content-Type": reply.content_type, **_COMMON, **page}
     headers |= {name: _field(text) for name, text in reply.headers.items()}
     body = reply.body
-    if isinstance(body, Path):
+    if isinstance(body, Reader):
+        body = _begun(body, environ)
+    elif isinstance(body, Path):
         body, headers["Content-Length"] = _opened(body)
     return bottle.HTTPResponse(body, reply.status, headers)
 
@@ -202,6 +206,15 @@ def _answer(reply: Reply, environ: Environ) -> bottle.HTTPResponse:
 def _field(text: str) -> str:
     """A header's value, whatever text it was made of."""
     return escaped(text).encode("latin-1", "backslashreplace").decode("latin-1")
+
+
+def _begun(reader: Reader, environ: Environ) -> bytes:
+    """The head of the answer is the site's; the rest is the reader's own."""
+    if environ["REQUEST_METHOD"] == "HEAD":
+        reader.gone()
+    else:
+        environ[STREAM] = reader
+    return b""
 
 
 def _opened(path: Path) -> tuple[Any, str]:

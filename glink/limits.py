@@ -77,3 +77,5 @@ class Limits:
     stream_stall: float = 30.0
     feed_bytes: int = 4 << 20
     feed_batches: int = 10_000
+    idempotency_keys: int = 10_000
+    idempotency_seconds: float = 86_400.0

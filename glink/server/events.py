@@ -56,7 +56,7 @@ def events_route(source: Source, streams: Streams, *, is_open: Callable[[Record]
             return Reply(first, content_type=form)
         return _stream(streams, Reader(streams, reading, first), form)
 
-    replies = {200: {"content": (Form.LINES.value, Form.EVENTS.value)}}
+    replies = {200: (Form.LINES.value, Form.EVENTS.value)}
     return Route("GET", "/events", Scope.READ, answer, "events, as they are or as they come", _QUERY, replies=replies)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 import bottle
 from pydantic import TypeAdapter, ValidationError
 
-from glink.digest import of_bytes
+from glink.digest import of_bytes, of_value
 from glink.errors import GlinkError, Problem
 from glink.limits import Limits
 from glink.loading.discovery import name_fault
@@ -28,6 +28,8 @@ from glink.server.auth import Tokens, Who, unauthorised
 from glink.server.body import read_bytes, read_json
 from glink.server.guard import Guard
 from glink.server.login import login_routes, way_back
+from glink.server.once import Once
+from glink.server.openapi import openapi_route
 from glink.server.problem import CONTENT_TYPE, HttpProblem, invalid, problem_body, problem_of
 from glink.server.query import read_query
 from glink.server.rate import Rate
@@ -59,8 +61,10 @@ class Site:
     ) -> None:
         self._tokens, self._guard, self._limits = tokens, guard, limits
         self._sessions = Sessions(limits, secure=secure)
+        self._once = Once(limits)
         self._rate = Rate(limits.requests_per_second, 1.0)
         self.routes = [*routes, *login_routes(tokens, self._sessions, limits)]
+        self.routes.append(openapi_route(self.routes))
         self._bottle = bottle.Bottle()
         self._bottle.config["catchall"] = False
         self._bottle.default_error_handler = self._unmatched
@@ -113,9 +117,15 @@ class Site:
                 body_digest=of_bytes(data),
                 remote=environ["REMOTE_ADDR"],
             )
-            return _answer(route.handler(call), environ)
+            return _answer(self._handle(route, call), environ)
 
         return deed
+
+    def _handle(self, route: Route, call: Call) -> Reply:
+        if not route.keyed or call.key is None:
+            return route.handler(call)
+        asked = of_value([route.path, dict(call.path), dict(call.query), call.body_digest])
+        return self._once.answer(call.who.name, call.key, asked, lambda: route.handler(call))
 
     def _admit(self, route: Route, environ: Environ) -> Who:
         """The caller, who may do at least something here; raises 401 and 403."""

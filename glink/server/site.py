@@ -233,12 +233,11 @@ def _opened(path: Path) -> tuple[Any, str]:
         found = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         raise HttpProblem(404, "it is not there any more") from None
-    file = os.fdopen(found, "rb")
     about = os.fstat(found)
     if not stat.S_ISREG(about.st_mode):
-        file.close()
+        os.close(found)
         raise HttpProblem(404, "it is not there any more")
-    return file, str(about.st_size)
+    return os.fdopen(found, "rb"), str(about.st_size)
 
 
 def _refuse(refusal: HttpProblem, environ: Environ, start_response: StartResponse) -> list[bytes]:

@@ -71,3 +71,11 @@ class Limits:
     body_seconds: float = 30.0
     idle_seconds: float = 60.0
     streams: int = 1_000
+    stream_bytes: int = 128 << 10
+    stream_wake: float = 0.1
+    stream_comment: float = 15.0
+    stream_stall: float = 30.0
+    feed_bytes: int = 4 << 20
+    feed_batches: int = 10_000
+    idempotency_keys: int = 10_000
+    idempotency_seconds: float = 86_400.0

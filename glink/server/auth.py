@@ -45,6 +45,11 @@ class Who:
         if agent is not None and self.agents is not None and agent not in self.agents:
             raise HttpProblem(403, f"the token {self.name} may not work for the agent {agent}")
 
+    def must_have_all(self) -> None:
+        """Raise 403 unless the token is for every project."""
+        if not self.covers(None):
+            raise HttpProblem(403, f"the token {self.name} is not for all projects")
+
     def reading(self) -> Who:
         """The same caller in a browser: a cookie can only read."""
         return replace(self, may=self.may & {Scope.READ})

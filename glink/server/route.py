@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -72,7 +71,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. `body` is bytes, a regular file to be sent, or a `Stream` that takes the connection over."""
+    """An answer. `body` is bytes, a regular file to be sent, or a `Reader` that takes the connection over."""
 
     body: Any = b""
     status: int = 200
@@ -98,23 +97,15 @@ class Reply:
 Handler = Callable[[Call], Reply]
 
 
-class In(StrEnum):
-    """Where a route's project is named."""
-
-    NOWHERE = "nowhere"
-    PATH = "path"
-    QUERY = "query"
-    BODY = "body"
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
     """One method and path. In `path`, `{project}` may stand for several parts, every other `{name}` for one.
 
     `scope` is what the caller's token must allow on the project; of a tuple one suffices, and the handler asks for more
-    with `Call.must`. `body` is a pydantic type. A `page` sends a browser without credentials to the login.
-    `replies` maps status to a JSON Schema or to a content type; problems need not be listed. `raw` (a JSON Schema,
-    for the description) hands the body's bytes over unread.
+    with `Call.must`. `body` is a pydantic type; `raw` (a JSON Schema, for the description) hands the bytes over unread.
+    `keyed`: under an Idempotency-Key the handler is called once, and its answer told again. `replies` maps status to
+    None, content types, a JSON Schema or a pydantic type; problems need not be listed. A `page` sends a browser without
+    credentials to the login.
     """
 
     method: Literal["GET", "POST"]
@@ -126,6 +117,7 @@ class Route:
     body: Any = None
     raw: Mapping[str, Any] | None = None
     replies: Mapping[int, Any] = field(default_factory=lambda: {200: {}})
+    keyed: bool = False
     page: bool = False
 
     @property
@@ -136,11 +128,3 @@ class Route:
     def names(self) -> tuple[str, ...]:
         """The variables of the path, in order."""
         return tuple(re.findall(r"\{(\w+)\}", self.path))
-
-    @property
-    def project_in(self) -> In:
-        if "project" in self.names:
-            return In.PATH
-        if any(one.name == PROJECT.name for one in self.query):
-            return In.QUERY
-        return In.BODY if self.body is not None else In.NOWHERE

@@ -17,7 +17,7 @@ from typing import Any, Final
 import bottle
 from pydantic import TypeAdapter, ValidationError
 
-from glink.digest import of_bytes
+from glink.digest import of_bytes, of_value
 from glink.errors import GlinkError, Problem
 from glink.limits import Limits
 from glink.loading.discovery import name_fault
@@ -28,11 +28,15 @@ from glink.server.auth import Tokens, Who, unauthorised
 from glink.server.body import read_bytes, read_json
 from glink.server.guard import Guard
 from glink.server.login import login_routes, way_back
+from glink.server.once import Once
+from glink.server.openapi import openapi_route
 from glink.server.problem import CONTENT_TYPE, HttpProblem, invalid, problem_body, problem_of
 from glink.server.query import read_query
 from glink.server.rate import Rate
+from glink.server.reader import Reader
 from glink.server.route import Call, Reply, Route
 from glink.server.sessions import Sessions
+from glink.server.wire import STREAM
 from glink.words import escaped
 
 Environ = dict[str, Any]
@@ -57,8 +61,10 @@ class Site:
     ) -> None:
         self._tokens, self._guard, self._limits = tokens, guard, limits
         self._sessions = Sessions(limits, secure=secure)
+        self._once = Once(limits)
         self._rate = Rate(limits.requests_per_second, 1.0)
         self.routes = [*routes, *login_routes(tokens, self._sessions, limits)]
+        self.routes.append(openapi_route(self.routes))
         self._bottle = bottle.Bottle()
         self._bottle.config["catchall"] = False
         self._bottle.default_error_handler = self._unmatched
@@ -111,9 +117,15 @@ class Site:
                 body_digest=of_bytes(data),
                 remote=environ["REMOTE_ADDR"],
             )
-            return _answer(route.handler(call), environ)
+            return _answer(self._handle(route, call), environ)
 
         return deed
+
+    def _handle(self, route: Route, call: Call) -> Reply:
+        if not route.keyed or call.key is None:
+            return route.handler(call)
+        asked = of_value([route.path, dict(call.path), dict(call.query), call.body_digest])
+        return self._once.answer(call.who.name, call.key, asked, lambda: route.handler(call))
 
     def _admit(self, route: Route, environ: Environ) -> Who:
         """The caller, who may do at least something here; raises 401 and 403."""
@@ -194,7 +206,9 @@ def _answer(reply: Reply, environ: Environ) -> bottle.HTTPResponse:
     headers = {"Content-Type": reply.content_type, **_COMMON, **page}
     headers |= {name: _field(text) for name, text in reply.headers.items()}
     body = reply.body
-    if isinstance(body, Path):
+    if isinstance(body, Reader):
+        body = _begun(body, environ)
+    elif isinstance(body, Path):
         body, headers["Content-Length"] = _opened(body)
     return bottle.HTTPResponse(body, reply.status, headers)
 
@@ -204,18 +218,26 @@ def _field(text: str) -> str:
     return escaped(text).encode("latin-1", "backslashreplace").decode("latin-1")
 
 
+def _begun(reader: Reader, environ: Environ) -> bytes:
+    """The head of the answer is the site's; the rest is the reader's own."""
+    if environ["REQUEST_METHOD"] == "HEAD":
+        reader.gone()
+    else:
+        environ[STREAM] = reader
+    return b""
+
+
 def _opened(path: Path) -> tuple[Any, str]:
     """A regular file and its size; raises 404."""
     try:
         found = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         raise HttpProblem(404, "it is not there any more") from None
-    file = os.fdopen(found, "rb")
     about = os.fstat(found)
     if not stat.S_ISREG(about.st_mode):
-        file.close()
+        os.close(found)
         raise HttpProblem(404, "it is not there any more")
-    return file, str(about.st_size)
+    return os.fdopen(found, "rb"), str(about.st_size)
 
 
 def _refuse(refusal: HttpProblem, environ: Environ, start_response: StartResponse) -> list[bytes]:

@@ -14,7 +14,7 @@ from socket import SHUT_WR, socket
 from time import monotonic, sleep
 from typing import Any, Final, Protocol
 
-from waitress.channel import HTTPChannel
+from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
@@ -89,9 +89,13 @@ class Task(WSGITask):
             return
         lines = [f"HTTP/1.1 {self.status}", "Connection: close"]
         lines += [f"{name}: {text}" for name, text in self.response_headers if name.lower() != "content-length"]
-        self.channel.taker = taker
-        self.channel.write_soon(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
         self.wrote_header = self.close_on_finish = True
+        self.channel.taker = taker
+        try:
+            self.channel.write_soon(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        except ClientDisconnected:
+            self.channel.let_go()
+            raise
 
 
 class Channel(HTTPChannel):
@@ -141,15 +145,20 @@ class Channel(HTTPChannel):
                 self.socket.send(_TOO_SLOW)
         self.will_close = True
 
+    def let_go(self) -> None:
+        """The client is not there any more."""
+        taker, self.taker = self.taker, None
+        if taker is not None:
+            taker.gone()
+
     def handle_close(self) -> None:
         """Close, or let go of the socket of a stream whose head is out."""
-        taker, self.taker = self.taker, None
         flushed = self.connected and not self.total_outbufs_len and self.socket is not None
-        if taker is None or not flushed:
+        if self.taker is None or not flushed:
             super().handle_close()
-            if taker is not None:
-                taker.gone()
+            self.let_go()
             return
+        taker, self.taker = self.taker, None
         self.del_channel()
         descriptor = self.socket.detach()
         self.socket = None

@@ -32,6 +32,7 @@ DOORS = {
     "referencing": {"loading.jsonshape"},
     "re2": {"loading.jsonshape"},
     "bottle": {"server.site"},
+    "prometheus_client": {"server.metrics"},
     "waitress": {"server.wire", "server.serve"},
 }
 

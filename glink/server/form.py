@@ -1,0 +1,47 @@
+"""How records are written to a reader: a line of JSON each, or an event of `text/event-stream`.
+
+A JSON text has no CR or LF in it, so no stored text can begin a line of its own.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final
+
+from glink.event import Record
+from glink.jsontext import dumps
+
+# They belong to the log itself.
+_OF_THE_LOG: Final = frozenset({"b", "e", "p", "crc"})
+
+
+class Form(StrEnum):
+    """The two content types."""
+
+    LINES = "application/x-ndjson"
+    EVENTS = "text/event-stream"
+
+    def record(self, seq: int, text: bytes) -> bytes:
+        """One record, encoded before."""
+        return b"id: %d\ndata: %b\n\n" % (seq, text) if self is Form.EVENTS else text + b"\n"
+
+    def gap(self, reason: str, resume: int) -> bytes:
+        """The last thing that a reader who is cut gets: after which seq it may go on."""
+        text = dumps({"type": "gap", "reason": reason, "resume": resume})
+        return b"id: %d\nevent: gap\ndata: %b\n\n" % (resume, text) if self is Form.EVENTS else text + b"\n"
+
+    @property
+    def greeting(self) -> bytes:
+        """What opens a stream: how soon a browser that lost it may come again."""
+        return b"retry: 2000\n\n" if self is Form.EVENTS else b""
+
+    @property
+    def comment(self) -> bytes:
+        """What shows that the other end is still there, and says nothing."""
+        return b":\n\n" if self is Form.EVENTS else b"\n"
+
+
+def text_of(record: Record) -> bytes:
+    """A record as readers see it: without what belongs to the log itself."""
+    shown: dict[str, Any] = {key: value for key, value in record.items() if key not in _OF_THE_LOG}
+    return dumps(shown)

@@ -111,6 +111,8 @@ class _Reader:
         self._limits = limits
         self._next: Callable[[], Any]
         self._doubled: list[tuple[Any, Path]] = []
+        # What plain scalars stand for: the words, and each number once it was read.
+        self._meant: dict[str, Any] = dict(_WORDS)
 
     def read(self) -> Any:
         """The value of the document; None when there is none."""
@@ -175,7 +177,11 @@ class _Reader:
             event = following()
             if event.__class__ is not ScalarEvent:
                 mapping[key] = self._value(event, (*where, key))
-            elif event.tag is None and event.anchor is None and event.style in _AS_WRITTEN:
+            elif (
+                event.tag is None
+                and event.anchor is None
+                and (event.style in _AS_WRITTEN or (not event.style and event.value[:1] not in _MAY_MEAN_MORE))
+            ):
                 mapping[key] = event.value
             else:
                 mapping[key] = self._scalar(event, (*where, key))
@@ -198,8 +204,8 @@ class _Reader:
         elif event.implicit[0]:
             if value[:1] not in _MAY_MEAN_MORE:
                 return value
-            if value in _WORDS:
-                return _WORDS[value]
+            if value in self._meant:
+                return self._meant[value]
             if _NUMBER.fullmatch(value):
                 return self._number(event, where)
         elif event.style == '"' and _CONTROLS.search(value):
@@ -211,6 +217,7 @@ class _Reader:
         if len(text) <= _DIGITS:
             number = float(text) if "." in text else int(text)
             if -_LARGEST <= number < _LARGEST:
+                self._meant[text] = number
                 return number
         self._add(event, where, "the number is too large", "put it in quotes if it is a text")
         return text

@@ -71,26 +71,20 @@ def parse(source: str, texts: Mapping[str, str], limits: Limits) -> Plain | None
 
 
 def _path(root: str, subscripts: str, found: Found, texts: Mapping[str, str]) -> Path | None:
-    keys = tuple(
-        int(index) if index else name or double or single for name, index, double, single in _KEY.findall(subscripts)
-    )
+    keys = tuple([int(index) if index else name or quoted or q for name, index, quoted, q in _KEY.findall(subscripts)])
     if "__" in subscripts and any(isinstance(key, str) and is_internal(key) for key in keys):
         return None
     match root:
-        case "project":
-            return root, keys
-        case "attempt" | "now" | "revision" | "trigger":
-            found.root(root)
-            return root, keys
-        case "run" if keys and keys[0] in RUN_FIELDS:
-            found.root(root)
-            return root, keys
-        case "params" if keys:
-            found.params.add(str(keys[0]))
-            return root, keys
         case "steps" if len(keys) > 1 and keys[1] in STEP_FIELDS:
             found.steps.add(str(keys[0]))
-            return root, keys
+        case "params" if keys:
+            found.params.add(str(keys[0]))
+        case "project":
+            pass
+        case "attempt" | "now" | "revision" | "trigger":
+            found.root(root)
+        case "run" if keys and keys[0] in RUN_FIELDS:
+            found.root(root)
         case "files" if keys and isinstance(keys[0], str):
             key = text_key(keys[0])
             if key is None or key not in texts:
@@ -99,6 +93,7 @@ def _path(root: str, subscripts: str, found: Found, texts: Mapping[str, str]) ->
             return root, (key, *keys[1:])
         case _:
             return None
+    return root, keys
 
 
 def _value(values: Mapping[str, Any], path: Path) -> Any:

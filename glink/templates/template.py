@@ -81,7 +81,7 @@ class Expression:
         return bool(self._evaluator.evaluate(values))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Remembered:
     """A compiled source with all that its compiling depended on."""
 

@@ -7,7 +7,7 @@ reading verbs use, beside a daemon or without one.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -127,6 +127,8 @@ class View:
         _resume_clock(clock, world)
         _roster(world, config)
         everyone = {name: Desk(name, state) for name, state in memory.states.items()}
+        for agent in (step.agent for state in memory.states.values() for step in state.steps.values() if step.fence):
+            world.taken(agent, +1)
         surroundings = surroundings_of(_no_bodies if reader is None else reader.blobs.get, everyone)
         observation = _source(config, clock, selects, deliver=lambda seen: None, watch=False).scan()
         desks = {name: desk for name, desk in everyone.items() if selects(name)}
@@ -146,7 +148,7 @@ class View:
             desk.state.orphaned = desk.state.orphaned or name not in observation.projects
         for name in names:
             if name not in desks:
-                raise UsageError(_unknown(name, find_projects(config.projects_dir, config.limits)[0]))
+                raise UsageError(unknown_project(name, find_projects(config.projects_dir, config.limits)[0]))
         return cls(desks, world, observation, reader, clock, surroundings, memory.seq)
 
 
@@ -163,10 +165,11 @@ def _no_bodies(sha: str) -> bytes:
     raise KeyError(sha)
 
 
-def _unknown(name: str, known: dict[str, Path]) -> str:
+def unknown_project(name: str, known: Iterable[str]) -> str:
+    """What is said of a project that is not there, with the name that may have been meant."""
     from difflib import get_close_matches
 
-    close = get_close_matches(name, known, 1)
+    close = get_close_matches(name, list(known), 1)
     return f"no project {name}" + (
         f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(sorted(known)) or 'none'}"
     )
@@ -268,16 +271,18 @@ class Engine:
 
     def ask(self, verb: str, project: str, arguments: dict[str, Any] | None = None, *, by: str = "") -> dict[str, Any]:
         """Put a request to the conductor and wait for its answer. Not from the conductor's own thread."""
-        request = Request(verb, project, arguments or {}, by or actor())
+        request = Request(verb=verb, project=project, arguments=arguments or {}, by=by or actor())
         self.inbox.put(request)
-        return request.wait(60)
+        answer: dict[str, Any] = request.wait(60)
+        return answer
 
     def tell(self, verb: str, project: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
         """A request from the thread that also runs the conductor, judged in the same pass as what came before it."""
-        request = Request(verb, project, arguments or {}, actor())
+        request = Request(verb=verb, project=project, arguments=arguments or {}, by=actor())
         self.inbox.put(request)
         self.conductor.turn(0)
-        return request.wait(0)
+        answer: dict[str, Any] = request.wait(0)
+        return answer
 
     def run_in_background(self, until: Callable[[], bool] = lambda: False) -> Thread:
         """Run the conductor in a thread of its own."""

@@ -51,9 +51,13 @@ class Problem:
 
 
 class GlinkError(Exception):
-    """Base of all; by itself a bug."""
+    """Base of all; by itself a bug. `facts` are for programs: what stands in the way, by name."""
 
     exit_code = 70
+
+    def __init__(self, message: str = "", **facts: Any) -> None:
+        super().__init__(message)
+        self.facts = facts
 
 
 class UsageError(GlinkError):
@@ -68,6 +72,14 @@ class InvalidInput(UsageError):
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = sorted(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class Unknown(UsageError):
+    """There is no such project, step or blob (404 over HTTP)."""
+
+
+class Reused(UsageError):
+    """An idempotency key came again with another request (422 over HTTP)."""
 
 
 class Refused(UsageError):
@@ -101,6 +113,10 @@ class BusError(GlinkError):
 
 class BusCorrupt(BusError):
     """Damage inside the acknowledged part of the bus: never skipped, never truncated."""
+
+
+class BusTrimmed(BusError):
+    """Retention took away records while they were to be read; reading can start anew at the first that is there."""
 
 
 class BusFormat(BusError):

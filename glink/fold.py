@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from glink.clock import seconds_of
 from glink.event import ENGINE_TYPES, Record
-from glink.state import Answer, Lapse, ProjectState, Run, Settled, StepState
+from glink.state import Answer, Key, Lapse, Offer, ProjectState, Run, Settled, StepState
 
 MAX_ANSWERS = 100
 MAX_NOTES = 100
 MAX_GENERATIONS = 1_000
+MAX_KEYS = 1_000
+KEY_SECONDS = 86_400.0
 
 
 def fold(state: ProjectState, record: Record) -> None:
@@ -37,10 +40,26 @@ def fold(state: ProjectState, record: Record) -> None:
 
 
 def _note(state: ProjectState, record: Record) -> None:
+    data = record.get("data", {})
+    _remember(state, record, data.get("_key"), data.get("_body"), record["seq"])
     notes = state.notes.setdefault(record["type"], [])
-    notes.append({"seq": record["seq"], "time": record["time"], "data": record.get("data", {})})
+    notes.append({"seq": record["seq"], "time": record["time"], "data": data})
     if len(notes) > MAX_NOTES:
         del notes[0]
+
+
+def _remember(state: ProjectState, record: Record, key: str | None, body: str | None, run: int) -> None:
+    """Keep an idempotency key for a day, by the times of the records: the fold has no clock."""
+    if key is None or body is None:
+        return
+    now = seconds_of(record["time"])
+    keys = state.keys
+    while keys:
+        oldest = next(iter(keys))
+        if len(keys) < MAX_KEYS and now - seconds_of(keys[oldest].time) < KEY_SECONDS:
+            break
+        del keys[oldest]
+    keys[key] = Key(body, record["time"], run)
 
 
 def _enter_run(state: ProjectState, record: Record) -> None:
@@ -58,13 +77,62 @@ def _dispatched(state: ProjectState, record: Record) -> bool:
     attempt, run, fingerprint, key = record["attempt"], record["run"], data["fingerprint"], data["key"]
     reason, generation, definition, agent = data["reason"], data["generation"], data["definition"], data["agent"]
     _enter_run(state, record)
+    _asked(step, key)
     step.fence = record["seq"]
     step.attempt, step.reask = attempt, data.get("reask", 0)
     step.reason, step.agent, step.dispatched = reason, agent, record["time"]
     step.run, step.generation, step.definition = run, generation, definition
     step.fingerprint, step.key, step.tried_floor = fingerprint, key, data.get("floor", 0)
+    step.cancelled = step.skipped = step.offer = None
+    step.worker, step.given = "", step.fence
+    return True
+
+
+def _offered(state: ProjectState, record: Record) -> bool:
+    data = record["data"]
+    step = state.step(record["step"])
+    if step.fence:
+        return False
+    offer = Offer(
+        seq=record["seq"],
+        time=record["time"],
+        run=record["run"],
+        attempt=record["attempt"],
+        reask=data.get("reask", 0),
+        reason=data["reason"],
+        agent=data["agent"],
+        generation=data["generation"],
+        definition=data["definition"],
+        fingerprint=data["fingerprint"],
+        key=data["key"],
+        floor=data.get("floor", 0),
+    )
+    _enter_run(state, record)
+    step.offer = offer
     step.cancelled = step.skipped = None
     return True
+
+
+def _claimed(state: ProjectState, record: Record) -> bool:
+    """A worker took an offer: from here on it is as if it had been dispatched, and the claim's seq is the fence."""
+    step = state.steps.get(record["step"])
+    offer = step.offer if step is not None else None
+    if step is None or offer is None or step.fence or record["data"]["offer"] != offer.seq:
+        return False
+    _asked(step, offer.key)
+    step.worker, step.given = record["data"]["worker"], offer.seq
+    step.fence, step.dispatched = record["seq"], record["time"]
+    step.attempt, step.reask, step.reason, step.agent = offer.attempt, offer.reask, offer.reason, offer.agent
+    step.run, step.generation, step.definition = offer.run, offer.generation, offer.definition
+    step.fingerprint, step.key, step.tried_floor = offer.fingerprint, offer.key, offer.floor
+    step.offer = None
+    return True
+
+
+def _asked(step: StepState, key: str) -> None:
+    """Another question than the last: what was counted towards parking is no longer in a row."""
+    if key != step.key:
+        step.lost, step.spent = 0, ("", 0)
 
 
 def _succeeded(state: ProjectState, record: Record) -> bool:
@@ -104,7 +172,7 @@ def _stand(step: StepState, answer: Answer) -> None:
     if len(answers) > MAX_ANSWERS:
         del answers[next(iter(answers))]
     step.answer = answer
-    step.lapse = step.skipped = step.parked = step.held = step.cancelled = None
+    step.lapse = step.skipped = step.parked = step.held = step.cancelled = step.offer = None
 
 
 def _failed(state: ProjectState, record: Record) -> bool:
@@ -116,6 +184,7 @@ def _failed(state: ProjectState, record: Record) -> bool:
     if not fence:
         # Failed before anybody was asked: a task that cannot be rendered, a place in the queue that came too late.
         _enter_run(state, record)
+        _asked(step, data["key"])
         step.key, step.tried_floor, step.attempt, step.reask = data["key"], data.get("floor", 0), 0, 0
         step.run = record["run"]
     step.fence = 0
@@ -141,7 +210,7 @@ def _cancelled(state: ProjectState, record: Record) -> bool:
     step = state.step(record["step"])
     if record.get("fence", 0) != step.fence:
         return False
-    step.fence = 0
+    step.fence, step.offer = 0, None
     step.cancelled = (state.generation, record["seq"])
     return True
 
@@ -153,7 +222,7 @@ def _skipped(state: ProjectState, record: Record) -> bool:
     data = record["data"]
     key = data["key"]
     _enter_run(state, record)
-    step.skipped, step.skip_seq, step.lapse = key, record["seq"], None
+    step.skipped, step.skip_seq, step.lapse, step.offer = key, record["seq"], None, None
     return True
 
 
@@ -183,22 +252,47 @@ def _parked(state: ProjectState, record: Record) -> bool:
 
 def _workflow_changed(state: ProjectState, record: Record) -> bool:
     data = record["data"]
-    generation, content = data["generation"], data["content"]
-    if generation <= state.generation:
+    if data["generation"] <= state.generation:
         return False
-    if state.params and data["params"] != state.declared_params:
+    sources = data["sources"]
+    _want(state, record, data["params"])
+    state.replaced, state.submitted, state.sources = state.submitted or state.replaced, False, sources
+    return True
+
+
+def _want(state: ProjectState, record: Record, declared: str) -> None:
+    """Another workflow is wanted, whoever brought it. `declared` digests its parameters."""
+    data = record["data"]
+    generation, content, revision = data["generation"], data["content"], data["revision"]
+    if state.params and declared != state.declared_params:
         state.params, state.params_overridden = {}, True
-    state.generation, state.content, state.sources = generation, content, data["sources"]
-    state.declared_params, state.revision, state.changed = data["params"], data["revision"], record["time"]
+    state.generation, state.content = generation, content
+    state.declared_params, state.revision, state.changed = declared, revision, record["time"]
     state.contents[str(generation)] = content
     if len(state.contents) > MAX_GENERATIONS:
         del state.contents[next(iter(state.contents))]
-    state.orphaned = False
-    return True
+    state.orphaned = state.deleted = False
+
+
+def _submitted(state: ProjectState, record: Record) -> bool:
+    """Desired state and request in one; the same workflow again is a request alone."""
+    data = record["data"]
+    if not isinstance(data["force"], bool) or not isinstance(data["params"], dict):
+        return False
+    if data["generation"] > state.generation:
+        _want(state, record, data["declared"])
+        state.submitted, state.replaced, state.sources = True, False, ""
+    return _requested(state, record)
 
 
 def _workflow_orphaned(state: ProjectState, record: Record) -> bool:
     state.orphaned = True
+    return True
+
+
+def _deleted(state: ProjectState, record: Record) -> bool:
+    state.orphaned = state.deleted = True
+    state.submitted = False
     return True
 
 
@@ -220,6 +314,9 @@ def _released(state: ProjectState, record: Record) -> bool:
 def _requested(state: ProjectState, record: Record) -> bool:
     """A request for some steps sets their own floor in the open run; any other opens a run, now or in its turn."""
     data = record["data"]
+    _remember(state, record, data.get("key"), data.get("body"), record["run"])
+    if data.get("joined"):
+        return True
     steps = data.get("steps")
     if steps is not None:
         _enter_run(state, record)
@@ -266,6 +363,8 @@ def _counted(state: ProjectState, record: Record) -> bool:
 
 TRANSITIONS: Mapping[str, Callable[[ProjectState, Record], bool]] = {
     "step.dispatched": _dispatched,
+    "step.offered": _offered,
+    "step.claimed": _claimed,
     "step.succeeded": _succeeded,
     "step.failed": _failed,
     "step.cancelled": _cancelled,
@@ -275,10 +374,12 @@ TRANSITIONS: Mapping[str, Callable[[ProjectState, Record], bool]] = {
     "step.parked": _parked,
     "step.stale": _counted,
     "workflow.changed": _workflow_changed,
+    "workflow.submitted": _submitted,
     "workflow.orphaned": _workflow_orphaned,
     "project.suspended": _suspended,
     "project.resumed": _resumed,
     "project.released": _released,
+    "project.deleted": _deleted,
     "run.requested": _requested,
     "run.settled": _run_settled,
 }

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
+
+PULL: Final = "pull"  # the kind whose steps workers come for
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,10 +57,35 @@ class Lapse:
 
 
 @dataclass(slots=True)
+class Offer:
+    """A step that waits for a worker to claim it, with what it will be dispatched as. `seq` is the offer's event."""
+
+    seq: int
+    time: str
+    run: int
+    attempt: int
+    reask: int
+    reason: str
+    agent: str
+    generation: int
+    definition: str
+    fingerprint: dict[str, str]
+    key: str
+    floor: int
+
+
+@dataclass(slots=True)
 class StepState:
-    """One step's history, as far as a decision needs it. `fence` is 0 unless an attempt is in flight."""
+    """One step's history, as far as a decision needs it. `fence` is 0 unless an attempt is in flight.
+
+    `worker` names who claimed it; "" when the engine gave it away itself. `given` is the event that holds what it was
+    given: of the dispatch, or of the offer.
+    """
 
     fence: int = 0
+    given: int = 0
+    worker: str = ""
+    offer: Offer | None = None
     attempt: int = 0
     reask: int = 0
     reason: str = ""
@@ -110,8 +135,20 @@ class Settled:
 
 
 @dataclass(slots=True)
+class Key:
+    """What was answered to a request that carried an idempotency key: the digest of its body, the run or seq it came to."""
+
+    body: str
+    time: str
+    run: int
+
+
+@dataclass(slots=True)
 class ProjectState:
-    """All that Glink knows of one project; `seq` is the last record folded."""
+    """All that Glink knows of one project; `seq` is the last record folded.
+
+    `submitted`: what is wanted came by a submission, not from files; `replaced`: files took its place since.
+    """
 
     project: str
     seq: int = 0
@@ -125,6 +162,9 @@ class ProjectState:
     released: int = 0
     suspended: bool = False
     orphaned: bool = False
+    submitted: bool = False
+    replaced: bool = False
+    deleted: bool = False
     runs: int = 0
     run: Run | None = None
     settled: Settled | None = None
@@ -133,6 +173,7 @@ class ProjectState:
     params_overridden: bool = False
     steps: dict[str, StepState] = field(default_factory=dict)
     notes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    keys: dict[str, Key] = field(default_factory=dict)
     ignored: int = 0
 
     def step(self, name: str) -> StepState:
@@ -152,6 +193,7 @@ class ProjectState:
         values = loads(payload)
         values["run"] = Run(**values["run"]) if values["run"] else None
         values["settled"] = Settled(**values["settled"]) if values["settled"] else None
+        values["keys"] = {name: Key(**key) for name, key in values["keys"].items()}
         values["steps"] = {name: _step_of(step) for name, step in values["steps"].items()}
         return cls(**values)
 
@@ -163,6 +205,7 @@ def _step_of(values: dict[str, Any]) -> StepState:
         same = answers.get(standing["key"])
         values["answer"] = same if same is not None and same.seq == standing["seq"] else Answer(**standing)
     values["answers"] = answers
+    values["offer"] = Offer(**values["offer"]) if values["offer"] else None
     values["lapse"] = Lapse(**values["lapse"]) if values["lapse"] else None
     values["cancelled"] = tuple(values["cancelled"]) if values["cancelled"] else None
     values["spent"] = tuple(values["spent"])

@@ -12,14 +12,15 @@ from typing import Any
 
 from glink.event import Record
 from glink.jsontext import dumps, loads
-from glink.roster import AgentSpec, CommandSpec
+from glink.roster import PULL, AgentSpec, CommandSpec
 
 
 @dataclass(slots=True)
 class World:
     """`cooling`: agent -> seconds since 1970 until it is asked again; `paused`: agent -> profile that was refused.
 
-    `draining` is set when the engine is about to stop: nothing more is dispatched.
+    `draining` is set when the engine is about to stop: nothing more is dispatched. `serve_only`: nothing runs but what
+    somebody asked for.
     """
 
     seq: int = 0
@@ -37,6 +38,7 @@ class World:
     in_flight: int = 0
     by_agent: dict[str, int] = field(default_factory=dict)
     draining: bool = False
+    serve_only: bool = False
 
     def packed(self) -> bytes:
         """JSON bytes of what was folded, for a checkpoint."""
@@ -52,8 +54,13 @@ class World:
         """Who answers to this name; None when nobody does. An undeclared one may be somebody who pulls."""
         found = self.agents.get(name)
         if found is None and self.undeclared == "pull":
-            return AgentSpec(name=name, kind="pull", options={})
+            return AgentSpec(name=name, kind=PULL)
         return found
+
+    def pulls(self, agent: str) -> bool:
+        """Whether steps of this agent are offered to workers, not given away by the engine."""
+        spec = self.agent(agent)
+        return spec is not None and spec.kind == PULL
 
     def taken(self, agent: str, change: int) -> None:
         """Count an attempt of `agent` in (+1) or out (-1)."""

@@ -52,6 +52,9 @@ class Hands:
     def cancel(self, fence: int) -> None:
         self.cancelled.append(fence)
 
+    def forget(self, fence: int) -> None:
+        self.jobs.pop(fence, None)
+
     def let_go(self, *, kill: bool) -> None:
         self.jobs.clear()
 
@@ -119,6 +122,15 @@ class Rig:
 
     def observe(self, *workflows: Mapping[str, Any], gone: tuple[str, ...] = (), revision: str = "") -> None:
         """The files say this now: each a canonical workflow (see `glink.workflow`)."""
+        self._see(*workflows, gone=gone, revision=revision)
+        self.turn()
+
+    def turn_with_request(self, verb: str, *workflows: Mapping[str, Any], **arguments: Any) -> dict[str, Any]:
+        """A look at the files and a control verb in one pass, as a verb without a daemon makes it."""
+        self._see(*workflows)
+        return self.ask(verb, workflows[0]["project"], **arguments)
+
+    def _see(self, *workflows: Mapping[str, Any], gone: tuple[str, ...] = (), revision: str = "") -> None:
         loaded = {}
         for source in workflows:
             raw = canonical(source)
@@ -132,17 +144,16 @@ class Rig:
             or f"files@sha256:{digest.of_value(sorted(one.workflow.digest for one in self._last.values() if one.workflow))[:16]}"
         )
         self.inbox.put(Observation(stamp, dict(self._last), changed, frozenset(gone)))
-        self.turn()
 
     def turn(self) -> None:
         """Passes until nothing more is to be decided without an answer or the clock."""
         self.conductor.turn(0)
-        while (self.conductor._todo and self.conductor.failure is None) or len(self.inbox):
+        while (self.conductor.books.todo and self.conductor.failure is None) or len(self.inbox):
             self.conductor.turn(0)
 
     def ask(self, verb: str, project: str, **arguments: Any) -> dict[str, Any]:
         """A control verb; raises its refusal."""
-        request = Request(verb, project, arguments, "test")
+        request = Request(verb=verb, project=project, arguments=arguments, by="test")
         self.inbox.put(request)
         self.turn()
         return request.wait(0)

@@ -36,6 +36,9 @@ _BUILT_IN: Mapping[str, str] = MappingProxyType(
 )
 
 
+_PULL = "pull"  # nobody is called for its steps: it has options and no agent
+
+
 class Kind(Protocol):
     """What the class of a kind offers."""
 
@@ -48,11 +51,15 @@ class Kind(Protocol):
 
 def kinds() -> tuple[str, ...]:
     """The names of all kinds, sorted."""
-    return tuple(sorted({*_BUILT_IN, *_added()}))
+    return tuple(sorted({*_BUILT_IN, _PULL, *_added()}))
 
 
 def options_model(kind: str) -> type[BaseModel]:
     """The model of the keys that belong to the kind; KeyError when there is no such kind."""
+    if kind == _PULL:
+        from glink.agents.pull import PullOptions
+
+        return PullOptions
     return _kind(kind).options
 
 

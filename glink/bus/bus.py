@@ -34,7 +34,16 @@ class Bus:
     """
 
     def __init__(
-        self, disk: Disk, path: Path, *, lock: int, found: Recovered, log: Log, mask: Mask, secret: bytes
+        self,
+        disk: Disk,
+        path: Path,
+        *,
+        lock: int,
+        found: Recovered,
+        log: Log,
+        mask: Mask,
+        secret: bytes,
+        limits: Limits,
     ) -> None:
         """For `open` alone."""
         self.path = path
@@ -45,7 +54,7 @@ class Bus:
         self._disk = disk
         self._lock: int | None = lock
         self._log = log
-        self._history = History(disk, path / "events", trusted=True)
+        self._history = History(disk, path / "events", limits, open_index=lambda: log.index)
         self._checkpoints = Checkpoints(disk, path / "checkpoints", self._crc_at)
 
     @classmethod
@@ -77,7 +86,7 @@ class Bus:
                 secret, mask = marks.read_secret(disk, path), Mask(secrets)
                 encoder = Encoder(limits, mask)
                 log = Log(disk, path, found, now=clock.now, encoder=encoder, limits=limits, sync=sync)
-                return cls(disk, path, lock=lock, found=found, log=log, mask=mask, secret=secret)
+                return cls(disk, path, lock=lock, found=found, log=log, mask=mask, secret=secret, limits=limits)
             except BaseException:
                 disk.close(lock)
                 raise
@@ -137,10 +146,20 @@ class Bus:
 
     # -- what happened ------------------------------------------------------------------------------------------
 
-    def replay(self, after: int) -> Iterator[Record]:
-        """The durable records with a seq above `after`, in order."""
+    def replay(self, after: int, *, project: str | None = None) -> Iterator[Record]:
+        """The records with a seq above `after` that are durable now, in order; those of one project by the index.
+
+        Any thread. Where `after` is below `first_seq`, it begins at `first_seq`. Raises BusTrimmed when a reader was so
+        slow that retention took away what it was still to read.
+        """
         with disk_errors("the log cannot be read"):
-            yield from self._history.replay(after, self._end())
+            yield from self._history.replay(after, self._end(), project=project)
+
+    @property
+    def first_seq(self) -> int:
+        """The first seq that is on the bus (or, where nothing is, will be); what was before it was trimmed. Any thread."""
+        with disk_errors("the log cannot be read"):
+            return self._history.first_seq()
 
     def read(self, seq: int) -> Record | None:
         """One durable record."""
@@ -187,7 +206,7 @@ class Bus:
 
     def _crc_at(self, seq: int) -> str | None:
         durable = self._log.durable
-        if seq == durable.seq:
+        if seq == durable.seq and seq >= durable.first:
             return durable.crc.decode()
         found = self.read(seq)
         return None if found is None else str(found["crc"])  # type: ignore[typeddict-item]

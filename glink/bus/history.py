@@ -1,24 +1,32 @@
 """Reads records back out of the segments. Called by the bus and by readers in other processes.
 
 A sealed segment is checked as a whole by its sha256; of the last one, what recovery walked is trusted in the process
-that did so, and checked record by record by everybody else.
+that did so, and checked record by record by everybody else. One project's records are found by the index and checked
+each by itself, so that the rest is not read.
+
+The segment that is being read is held by a shared lock until the next one is: retention takes segments away oldest
+first, so whatever a reader still has to read stays.
 """
 
 from __future__ import annotations
 
+import fcntl
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from glink.bus import record, segment
+from glink.bus import index, picking, record, segment
 from glink.bus.fsio import Disk
-from glink.bus.segment import Header, Walk
-from glink.errors import BusCorrupt
+from glink.bus.index import Index
+from glink.bus.segment import Header, Seal, Walk
+from glink.errors import BusCorrupt, BusTrimmed
 from glink.event import Record
 from glink.jsontext import loads
+from glink.limits import Limits
 
 Judge = Callable[[int, Header, int, int], None]
+_INDEXES = 16
 
 
 class End(NamedTuple):
@@ -29,38 +37,52 @@ class End(NamedTuple):
 
 
 class History:
-    """The segments of one bus. `trusted` when this process has walked the last one since it took the lock."""
+    """The segments of one bus. `open_index` gives the index of the segment that is being written.
 
-    def __init__(self, disk: Disk, events: Path, *, trusted: bool) -> None:
-        self._disk = disk
-        self._events = events
-        self._trusted = trusted
+    It is there in the process that has walked that segment since it took the lock, and trusts it.
+    """
 
-    def replay(self, after: int, end: End, *, judge: Judge | None = None) -> Iterator[Record]:
-        """Records with a seq above `after`, in order, up to `end`.
+    def __init__(self, disk: Disk, events: Path, limits: Limits, *, open_index: Callable[[], Index] | None) -> None:
+        self._disk, self._events = disk, events
+        self._longest = limits.record_bytes
+        self._open_index = open_index
+        self._indexes: dict[int, Index] = {}
 
-        Raises BusCorrupt for a damaged one. With `judge`, what stands at the end of the last segment may be a torn
-        batch: `judge` is given the place and returns when it is.
+    def first_seq(self) -> int:
+        """The first seq that is on the bus, or will be."""
+        return segment.firsts(self._disk, self._events)[0]
+
+    def replay(
+        self, after: int, end: End, *, project: str | None = None, judge: Judge | None = None
+    ) -> Iterator[Record]:
+        """Records with a seq above `after`, in order, up to `end`; only those of `project`, where one is given.
+
+        Raises BusCorrupt for a damaged one, and BusTrimmed when retention takes away what is still to be read. With
+        `judge`, what stands at the end of the last segment may be a torn batch: `judge` is given the place and returns
+        when it is.
         """
-        firsts = [first for first in segment.firsts(self._disk, self._events) if first <= end.first]
-        for first in firsts[max(bisect_right(firsts, after + 1) - 1, 0) :]:
-            fd, header = segment.open_segment(self._disk, self._events, first)
-            try:
-                if first != end.first:
-                    yield from self._sealed(fd, header, after)
-                elif self._trusted:
-                    yield from self._decoded(fd, self._locate(fd, header, after, end.offset), end.offset, after)
-                else:
-                    yield from self._checked(fd, header, after, end.offset, judge)
-            finally:
-                self._disk.close(fd)
+        for fd, header in self._segments(after, end):
+            if header.first != end.first:
+                yield from self._sealed(fd, header, after, project)
+            elif self._open_index is None:
+                yield from self._checked(fd, header, after, end.offset, judge, project)
+            elif project is None:
+                yield from self._decoded(fd, self._locate(fd, header, after, end.offset), end.offset, after)
+            else:
+                found = self._open_index()
+                if found.first != header.first:  # it was sealed since `end` was looked up
+                    found = self._scanned(fd, header, end.offset)
+                yield from self._picked(fd, header, found, end.offset, project, after)
 
     def read(self, seq: int, end: End) -> Record | None:
         """One record, checked by itself; None where it is not on the bus."""
         firsts = [first for first in segment.firsts(self._disk, self._events) if first <= min(end.first, seq)]
         if not firsts:
             return None
-        fd, header = segment.open_segment(self._disk, self._events, firsts[-1])
+        try:
+            fd, header = segment.open_segment(self._disk, self._events, firsts[-1])
+        except FileNotFoundError:  # trimmed just now
+            return None
         try:
             size = end.offset if firsts[-1] == end.first else self._disk.fstat(fd).st_size
             line = self._line(fd, header, seq, size)
@@ -72,26 +94,80 @@ class History:
             raise BusCorrupt(f"{self._path(header)}: record {seq} is damaged")
         return cast("Record", loads(line))
 
-    def _line(self, fd: int, header: Header, seq: int, size: int) -> bytes | None:
-        start = segment.locate(self._disk, fd, header.size, size, seq)
-        mark = b'{"seq":%d,"b":' % seq
-        for block in segment.blocks(self._disk, fd, start, size):
-            at = 0 if block.startswith(mark) else block.find(b"\n" + mark) + 1
-            if at or block.startswith(mark):
-                return block[at : block.index(b"\n", at)]
-        return None
+    def index_of(self, fd: int, header: Header, seal: Seal) -> Index:
+        """The index of a sealed segment; made, and by its daemon also saved, where there is none."""
+        found = self._indexes.get(header.id)
+        if found is not None:
+            return found
+        size = self._disk.fstat(fd).st_size
+        found = index.load(self._disk, self._path(header), header.first, header.id, size)
+        if found is None:
+            found = self._rebuilt(fd, header, seal, size)
+        if len(self._indexes) >= _INDEXES:
+            self._indexes.pop(next(iter(self._indexes), 0), None)
+        self._indexes[header.id] = found
+        return found
 
-    def _sealed(self, fd: int, header: Header, after: int) -> Iterator[Record]:
+    # One segment after the other.
+
+    def _segments(self, after: int, end: End) -> Iterator[tuple[int, Header]]:
+        fd, header = self._first_segment(after, end)
+        try:
+            yield fd, header
+            while header.first != end.first:
+                due = self._seal(fd, header).last + 1
+                try:
+                    following, header = segment.open_segment(self._disk, self._events, due)
+                except FileNotFoundError:
+                    raise BusTrimmed(
+                        f"records from {due} on were taken away by retention while they were to be read; "
+                        f"the first one there is {self.first_seq()}"
+                    ) from None
+                self._disk.flock(following, fcntl.LOCK_SH)
+                fd, done = following, fd
+                self._disk.close(done)
+                yield fd, header
+        finally:
+            self._disk.close(fd)
+
+    def _first_segment(self, after: int, end: End) -> tuple[int, Header]:
+        while True:
+            firsts = [first for first in segment.firsts(self._disk, self._events) if first <= end.first]
+            if not firsts:
+                raise BusTrimmed("the records to be read were taken away by retention")
+            try:
+                fd, header = segment.open_segment(
+                    self._disk, self._events, firsts[max(bisect_right(firsts, after + 1) - 1, 0)]
+                )
+            except FileNotFoundError:  # trimmed between the two calls: look again
+                continue
+            self._disk.flock(fd, fcntl.LOCK_SH)
+            return fd, header
+
+    def _seal(self, fd: int, header: Header) -> Seal:
         seal = segment.read_seal(self._disk, fd, header)
         if seal is None:
             raise BusCorrupt(f"{self._path(header)}: the seal is missing or damaged though a later segment is there")
+        return seal
+
+    def _sealed(self, fd: int, header: Header, after: int, project: str | None) -> Iterator[Record]:
+        seal = self._seal(fd, header)
         if seal.last <= after:
             return
-        if seal.damaged or segment.digest_of(self._disk, fd, seal.start) != seal.sha256:
+        if project is not None:
+            found = self.index_of(fd, header, seal)
+            yield from self._picked(fd, header, found, seal.start, project, after)
+            return
+        if segment.digest_of(self._disk, fd, seal.start) != seal.sha256:
             raise BusCorrupt(
                 f"{self._path(header)}: damaged: records {header.first}-{seal.last} or some of them are lost"
             )
-        yield from self._decoded(fd, self._locate(fd, header, after, seal.start), seal.start, after)
+        if seal.damaged:
+            yield from self._survivors(fd, header, seal, after)
+        else:
+            yield from self._decoded(fd, self._locate(fd, header, after, seal.start), seal.start, after)
+
+    # The records of one segment.
 
     def _decoded(self, fd: int, start: int, end: int, after: int) -> Iterator[Record]:
         """Whole blocks of trusted lines, decoded as one JSON list each: lines hold no newline of their own."""
@@ -101,10 +177,26 @@ class History:
                 records = [found for found in records if found["seq"] > after]
             yield from records
 
-    def _checked(self, fd: int, header: Header, after: int, end: int, judge: Judge | None) -> Iterator[Record]:
+    def _survivors(self, fd: int, header: Header, seal: Seal, after: int) -> Iterator[Record]:
+        """What is left of a segment whose loss was accepted."""
+        for _, line in segment.survivors(self._disk, fd, header, seal.start, self._longest):
+            if record.seq_of(line) > after:
+                yield loads(line)
+
+    def _picked(self, fd: int, header: Header, found: Index, end: int, project: str, after: int) -> Iterator[Record]:
+        """One project's records by their offsets, each checked by its own crc."""
+        for lines in picking.lines(self._disk, fd, found.of(project), end, after):
+            for line in lines:
+                if not record.is_intact(line, header.id):
+                    raise BusCorrupt(f"{self._path(header)}: record {record.seq_of(line)} of {project} is damaged")
+            yield from loads(b"[%b]" % b",".join(lines))
+
+    def _checked(
+        self, fd: int, header: Header, after: int, end: int, judge: Judge | None, project: str | None
+    ) -> Iterator[Record]:
         walk = Walk(self._disk, fd, header, start=self._locate(fd, header, after, end), end=end)
         for line in walk:
-            if record.seq_of(line) > after:
+            if record.seq_of(line) > after and (project is None or index.project_of(line) == project):
                 yield loads(line)
         if not walk.stopped_early:
             return
@@ -112,8 +204,34 @@ class History:
             raise BusCorrupt(f"{self._path(header)}: damaged at byte {walk.at}: record {walk.seq + 1} is due there")
         judge(fd, header, walk.at, walk.seq + 1)
 
+    def _line(self, fd: int, header: Header, seq: int, size: int) -> bytes | None:
+        start = segment.locate(self._disk, fd, header.size, size, seq)
+        mark = b'{"seq":%d,"b":' % seq
+        for block in segment.blocks(self._disk, fd, start, size):
+            at = 0 if block.startswith(mark) else block.find(b"\n" + mark) + 1
+            if at or block.startswith(mark):
+                return block[at : block.index(b"\n", at)]
+        return None
+
     def _locate(self, fd: int, header: Header, after: int, end: int) -> int:
         return segment.locate(self._disk, fd, header.size, end, after + 1)
+
+    # Indexes.
+
+    def _rebuilt(self, fd: int, header: Header, seal: Seal, size: int) -> Index:
+        if seal.damaged:
+            found = Index(header.first)
+            return found.scan(segment.survivors(self._disk, fd, header, seal.start, self._longest))
+        found = self._scanned(fd, header, seal.start)
+        if self._open_index is not None and size < index.LARGEST:
+            try:
+                index.save(self._disk, self._path(header), found.encode(header.id, size))
+            except OSError:
+                return found  # it can be made again
+        return found
+
+    def _scanned(self, fd: int, header: Header, end: int) -> Index:
+        return Index(header.first).scan(segment.lines(self._disk, fd, header.size, end))
 
     def _path(self, header: Header) -> Path:
         return self._events / segment.name_of(header.first)

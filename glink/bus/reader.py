@@ -35,7 +35,7 @@ class BusReader:
             if not marks.check_format(self._disk, self.path) or not segment.firsts(self._disk, self._events):
                 raise NoState(f"no bus at {self.path}: nothing has run there yet; start it with `glink up`")
         self.blobs = StoredBlobs(self._disk, self.path / "blobs" / "sha256")
-        self._history = History(self._disk, self._events, trusted=False)
+        self._history = History(self._disk, self._events, limits, open_index=None)
         self._checkpoints = Checkpoints(self._disk, self.path / "checkpoints", self._crc_at)
 
     @property
@@ -62,15 +62,23 @@ class BusReader:
         with disk_errors("the checkpoints cannot be read"):
             return self._checkpoints.manifest_seq
 
-    def replay(self, after: int) -> Iterator[Record]:
-        """The records with a seq above `after` that are durable at the time of the call, in order."""
+    def replay(self, after: int, *, project: str | None = None) -> Iterator[Record]:
+        """The records with a seq above `after` that are durable at the time of the call; see `Bus.replay`."""
         with disk_errors("the log cannot be read"):
             end, is_tail = self._end()
-            yield from self._history.replay(after, end, judge=self._judge() if is_tail else None)
+            yield from self._history.replay(after, end, project=project, judge=self._judge() if is_tail else None)
+
+    @property
+    def first_seq(self) -> int:
+        """As `Bus.first_seq`."""
+        with disk_errors("the log cannot be read"):
+            return self._history.first_seq()
 
     def read(self, seq: int) -> Record | None:
-        """One record."""
-        return next((record for record in self.replay(seq - 1) if record["seq"] == seq), None) if seq > 0 else None
+        """One record; None where it is not, or not any more, on the bus."""
+        if seq < self.first_seq:
+            return None
+        return next((record for record in self.replay(seq - 1) if record["seq"] == seq), None)
 
     def follow(self, after: int, *, stop: Callable[[], bool], every: float = 0.05) -> Iterator[Record]:
         """`replay`, and then each record as it becomes durable, over restarts of the daemon, until `stop` says so."""

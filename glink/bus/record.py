@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 from zlib import crc32
 
 CRC_BYTES = 18  # ,"crc":"01234567"}   (the newline is the nineteenth)
@@ -20,6 +21,15 @@ TAIL_BYTES = 33  # ,"p":"89abcdef" and the crc: also how much longer than its JS
 
 _START = re.compile(rb'\{"seq":(\d{1,19}),"b":(\d{1,19}),"e":\d{1,19},"time":"')
 _END = re.compile(rb',"p":"[0-9a-f]{8}"(?P<crc>,"crc":"(?P<value>[0-9a-f]{8})"\})')
+
+
+class Found(NamedTuple):
+    """An intact record among damage: its seq, the first seq of its batch, where its line starts and ends (no newline)."""
+
+    seq: int
+    batch: int
+    start: int
+    end: int
 
 
 def frame(text: bytes, previous: bytes, seed: int) -> tuple[bytes, bytes]:
@@ -61,8 +71,8 @@ def seq_of(line: bytes) -> int:
     return int(found[1]) if found else -1
 
 
-def whole_records(window: bytes, seed: int, longest: int) -> Iterator[tuple[int, int]]:
-    """(seq, b) of every intact record in `window`, found by bytes: newlines may be among what is damaged.
+def whole_records(window: bytes, seed: int, longest: int) -> Iterator[Found]:
+    """Every intact record in `window`, found by bytes: newlines may be among what is damaged.
 
     `longest` is the most bytes that a record may have. The crc of each candidate runs on from end mark to end mark,
     so bytes made to look like many beginnings and ends cost a bounded time.
@@ -80,5 +90,5 @@ def whole_records(window: bytes, seed: int, longest: int) -> Iterator[tuple[int,
             running = crc32(window[at:end], running)
             at = end
             if running == crc:
-                yield int(start[1]), int(start[2])
+                yield Found(int(start[1]), int(start[2]), begin, end + CRC_BYTES)
                 break

@@ -74,11 +74,11 @@ def judge(fd: int, header: Header, at: int, due: int, *, disk: Disk, events: Pat
     longest = max(limits.record_bytes, _LEAST_RECORD)
     size = max(limits.batch_bytes, _LEAST_BATCH) + longest
     window = b"".join(chunks(disk, fd, at, at + size))
-    for seq, batch in record.whole_records(window, header.id, longest):
-        if batch > due:
+    for found in record.whole_records(window, header.id, longest):
+        if found.batch > due:
             raise BusCorrupt(
-                f"{path}: damaged at byte {at}: record {due} is due there and the later batch {batch} is whole, "
-                f"so records {due}-{seq - 1} or some of them are lost"
+                f"{path}: damaged at byte {at}: record {due} is due there and the later batch {found.batch} is whole, "
+                f"so records {due}-{found.seq - 1} or some of them are lost"
             )
 
 
@@ -109,8 +109,8 @@ def _sweep(disk: Disk, bus: Path) -> None:
 
 
 def _start(disk: Disk, events: Path, *, epoch: int, time: str) -> Recovered:
-    segment.create(disk, events, first=1, epoch=epoch, time=time, previous=(0, segment.NO_CRC))
-    return _at_header(disk, events, 1, epoch=epoch, clean=True)
+    header = segment.create(disk, events, first=1, epoch=epoch, time=time, previous=(0, segment.NO_CRC))
+    return _at_header(header, epoch=epoch, clean=True)
 
 
 def _go_on(disk: Disk, events: Path, first: int, prefix: Prefix, *, epoch: int, time: str, clean: bool) -> Recovered:
@@ -118,14 +118,13 @@ def _go_on(disk: Disk, events: Path, first: int, prefix: Prefix, *, epoch: int, 
     disk.close(fd)
     if not prefix.sealed:
         return Recovered(header=header, end=prefix.end, seq=prefix.seq, crc=prefix.crc, epoch=epoch, clean=clean)
-    segment.create(disk, events, first=prefix.seq + 1, epoch=epoch, time=time, previous=(header.id, prefix.crc))
-    return _at_header(disk, events, prefix.seq + 1, epoch=epoch, clean=clean)
+    previous = (header.id, prefix.crc)
+    header = segment.create(disk, events, first=prefix.seq + 1, epoch=epoch, time=time, previous=previous)
+    return _at_header(header, epoch=epoch, clean=clean)
 
 
-def _at_header(disk: Disk, events: Path, first: int, *, epoch: int, clean: bool) -> Recovered:
-    fd, header = segment.open_segment(disk, events, first)
-    disk.close(fd)
-    return Recovered(header=header, end=header.size, seq=first - 1, crc=header.crc, epoch=epoch, clean=clean)
+def _at_header(header: Header, *, epoch: int, clean: bool) -> Recovered:
+    return Recovered(header=header, end=header.size, seq=header.first - 1, crc=header.crc, epoch=epoch, clean=clean)
 
 
 def _mend_last(

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from glink.bus import record
-from glink.bus.fsio import Disk, chunks, write_new
+from glink.bus.fsio import Disk, chunks, discard, write_on
 from glink.errors import BusCorrupt, BusFormat
 from glink.jsontext import JSONError, dumps, loads
 
@@ -108,15 +108,48 @@ def seal_line(*, count: int, last: int, size: int, digest: str, damaged: bool, p
     return record.frame(dumps(fields), previous, seed)[0]
 
 
-def create(disk: Disk, events: Path, *, first: int, epoch: int, time: str, previous: tuple[int, bytes]) -> None:
-    """A new segment with nothing but its header, on the disk under its name when this returns."""
+def prepare(
+    disk: Disk, events: Path, *, first: int, epoch: int, time: str, previous: tuple[int, bytes]
+) -> tuple[int, Header]:
+    """A new segment with nothing but its header, synced under a name that does not count yet; the caller has it open.
+
+    Raises OSError, and nothing is left then: it may be tried again, since the next try is another file.
+    """
     segment_id = int.from_bytes(disk.entropy(4), "big") or 1
     line = header_line(segment_id=segment_id, first=first, epoch=epoch, time=time, previous=previous)
-    path = events / name_of(first)
-    fresh = path.with_name(f"{path.name}.new")
-    write_new(disk, fresh, line)
-    disk.rename(fresh, path)
+    path, fresh = events / name_of(first), _fresh(events, first)
+    discard(disk, fresh)
+    fd = disk.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    try:
+        write_on(disk, fd, line)
+        disk.fsync(fd)
+        return fd, read_header(disk, fd, path)
+    except BaseException:
+        disk.close(fd)
+        discard(disk, fresh)
+        raise
+
+
+def rename_prepared(disk: Disk, events: Path, first: int) -> None:
+    """Gives the prepared segment its name; it counts once the folder is synced, which is the caller's next deed."""
+    disk.rename(_fresh(events, first), events / name_of(first))
+
+
+def discard_prepared(disk: Disk, events: Path, first: int) -> None:
+    discard(disk, _fresh(events, first))
+
+
+def _fresh(events: Path, first: int) -> Path:
+    return events / f"{name_of(first)}.new"
+
+
+def create(disk: Disk, events: Path, *, first: int, epoch: int, time: str, previous: tuple[int, bytes]) -> Header:
+    """A new segment with nothing but its header, on the disk under its name when this returns."""
+    fd, header = prepare(disk, events, first=first, epoch=epoch, time=time, previous=previous)
+    disk.close(fd)
+    rename_prepared(disk, events, first)
     disk.fsync_dir(events)
+    return header
 
 
 def read_header(disk: Disk, fd: int, path: Path) -> Header:
@@ -187,6 +220,24 @@ def blocks(disk: Disk, fd: int, start: int, end: int) -> Iterator[bytes]:
             continue
         yield rest + piece[:cut]
         rest = piece[cut:]
+
+
+def lines(disk: Disk, fd: int, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """(offset, line without its newline) of what is known to be intact."""
+    for block in blocks(disk, fd, start, end):
+        for line in block[:-1].split(b"\n"):
+            yield start, line
+            start += len(line) + 1
+
+
+def survivors(disk: Disk, fd: int, header: Header, end: int, longest: int) -> Iterator[tuple[int, bytes]]:
+    """(offset, line) of every whole record of a damaged segment, in the order of their seqs."""
+    data = b"".join(chunks(disk, fd, 0, end))
+    last = header.first - 1
+    for found in record.whole_records(data, header.id, longest):
+        if found.seq > last:
+            last = found.seq
+            yield found.start, data[found.start : found.end]
 
 
 class Walk:

@@ -13,10 +13,12 @@ from glink.cli.shell import say, show
 from glink.clock import Every, wait_for
 from glink.config import Config
 from glink.errors import InvalidInput, NoState
+from glink.reconciler.actions import Reason
 from glink.reconciler.survey import survey
 from glink.report import Health, Report, Sync
 from glink.words import in_words
 
+_MOVES = frozenset({Reason.IN_FLIGHT, Reason.BACKING_OFF, Reason.NO_SLOT, Reason.AGENT_COOLING, Reason.DRAINING})
 SEEN_SECONDS = 15.0
 LOOK_SECONDS = 2.0
 
@@ -71,8 +73,7 @@ def _with_own_engine(config: Config, project: str, verb: str, arguments: dict[st
 
 def _over(report: Report) -> bool:
     """Whether nothing more will happen by itself."""
-    waits = {"no_worker", "suspended", "unknown_outcome", "other_engine", "agent_paused", "upstream_failed", "held"}
-    return all(row.decision == "stay" or row.reason in waits or row.status == "failed" for row in report.steps)
+    return not any(row.decision == "run" or row.reason in _MOVES for row in report.steps)
 
 
 def _report(config: Config, project: str) -> Report:

@@ -25,7 +25,7 @@ def perform(config: Config, verb: str, project: str, arguments: dict[str, Any] |
     try:
         answer = engine.tell(verb, project, given)
         if verb == "cancel":
-            engine.conductor.run(until=lambda: not engine.dispatcher.in_flight)
+            engine.conductor.run(until=lambda: not engine.conductor.ending)
         return answer
     finally:
         engine.close()

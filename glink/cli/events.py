@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from glink.app import View
 from glink.bus.reader import BusReader
 from glink.cli.shell import ConfigOption, JsonOption, MaybeProject, configured
 from glink.event import Record
@@ -28,6 +29,8 @@ def command(
     """
     settings = configured(config)
     reader = BusReader(settings.bus_dir, limits=settings.limits)
+    if project is not None:
+        View.take(settings, [project])  # raises for a project that is neither on the bus nor on disk
     records = reader.follow(since, stop=lambda: False) if follow else reader.replay(since)
     for record in records:
         if project in (None, record.get("project")):

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from glink.cli.shell import complain
-from glink.errors import GlinkError
+from glink.errors import GlinkError, UsageError
 
 VERBS = (
     "up",
@@ -78,16 +78,18 @@ def run(arguments: Sequence[str]) -> int:
         print(f"glink: {error}", file=sys.stderr)
         return 74
     except Exception as error:  # the last place: a bug must say so, with what we need to mend it
-        return _unexpected(error)
+        return _unexpected(error, as_json=as_json)
 
 
-def _unexpected(error: Exception) -> int:
+def _unexpected(error: Exception, *, as_json: bool) -> int:
     if isinstance(error, typer.Exit):
         return int(error.exit_code)
     if type(error).__module__.startswith(("typer", "click")) and hasattr(error, "exit_code"):
         message = error.format_message() if hasattr(error, "format_message") else str(error)
-        if message:
-            print(f"glink: {message}\nSee `glink --help`.", file=sys.stderr)
+        if message.startswith("Usage:"):
+            print(message)  # nothing was asked for: the help is the answer
+        elif message:
+            complain(UsageError(message if as_json else f"{message}\nSee `glink --help`."), as_json=as_json)
         return int(error.exit_code)
     traceback.print_exc()
     print("glink: this is a bug; please report it with the lines above", file=sys.stderr)

@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 
-from glink.app import Engine
+from glink.app import Engine, chosen, unknown_project
 from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
 from glink.config import Config
-from glink.errors import BusError
+from glink.errors import BusError, UsageError
+from glink.project import find_projects
+from glink.reconciler.desk import Desk
 from glink.reconciler.survey import survey
 from glink.report import Health
 from glink.reporters.console import Console
@@ -31,21 +33,31 @@ def command(
     Example: glink up --once
     """
     settings = configured(config)
+    wanted = _known(settings, projects or [])
     reporters = Reporters([Console(sys.stderr if json else sys.stdout)] if settings.reporting else [])
-    engine = Engine.open(settings, projects or (), watch=not once, listeners=[reporters.hear])
+    engine = Engine.open(settings, wanted, watch=not once, listeners=[reporters.hear])
     _obey_signals(engine, kill_on_stop)
     ended = Event()
     try:
         engine.serve()
         engine.conductor.turn(0)
-        _greet(engine, settings, json)
+        _greet(engine, wanted, settings, json)
         engine.conductor.run(until=lambda: ended.is_set() or (once and engine.conductor.quiet))
     except BusError:
         engine.bus.close(clean=False)
         raise
     engine.close()
     reporters.close()
-    return _result(engine, json) if once else 0
+    return _result(engine, wanted, json) if once else 0
+
+
+def _known(settings: Config, projects: list[str]) -> list[str]:
+    """The projects that were named; UsageError when one has no files."""
+    found, problems = find_projects(settings.projects_dir, settings.limits)
+    for name in projects:
+        if name not in found and name not in problems:
+            raise UsageError(unknown_project(name, found))
+    return projects
 
 
 def _obey_signals(engine: Engine, kill: bool) -> None:
@@ -60,19 +72,25 @@ def _obey_signals(engine: Engine, kill: bool) -> None:
     signal.signal(signal.SIGINT, stop)
 
 
-def _greet(engine: Engine, settings: Config, json: bool) -> None:
+def _greet(engine: Engine, wanted: list[str], settings: Config, json: bool) -> None:
     if json:
         return
-    desks = engine.conductor.desks.values()
-    say(f"glink: {len(list(desks))} projects in {settings.projects_dir}, bus {settings.bus_dir}")
+    desks = _desks(engine, wanted)
+    say(f"glink: {len(desks)} projects in {settings.projects_dir}, bus {settings.bus_dir}")
     for desk in desks:
         for problem in desk.problems:
             say(f"invalid: {problem}")
 
 
-def _result(engine: Engine, json: bool) -> int:
+def _desks(engine: Engine, wanted: list[str]) -> list[Desk]:
+    """The projects that this engine was started for and that have files."""
+    desks, selects = engine.conductor.desks, chosen(wanted)
+    return [desks[name] for name in sorted(desks) if selects(name) and not desks[name].state.orphaned]
+
+
+def _result(engine: Engine, wanted: list[str], json: bool) -> int:
     now = engine.conductor.clock.now()
-    reports = [survey(desk, now) for desk in engine.conductor.desks.values() if not desk.state.orphaned]
+    reports = [survey(desk, now) for desk in _desks(engine, wanted)]
     bad = [one for one in reports if one.health in (Health.DEGRADED, Health.UNKNOWN) or one.errors]
     if json:
         show(reports)

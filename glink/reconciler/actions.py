@@ -52,6 +52,7 @@ class Reason(StrEnum):
     AGENT_PAUSED = "agent_paused"
     HELD = "held"
     SUSPENDED = "suspended"
+    SERVE_ONLY = "serve_only"
     OTHER_ENGINE = "other_engine"
     SPEC_INVALID = "spec_invalid"
     NO_WORKER = "no_worker"

@@ -170,6 +170,12 @@ class Board:
         """Steps whose decision asks for a deed that needs no slot, in topological order."""
         return sorted(self._acting, key=self._acting.__getitem__) if self._acting else []
 
+    def next_due(self) -> float | None:
+        """When the first step is to be looked at again; what is not waited for any more is forgotten."""
+        while self.due and self.decisions[self.due[0][1]].due != self.due[0][0]:
+            heappop(self.due)
+        return self.due[0][0] if self.due else None
+
     def dispatched(self, step: str) -> None:
         """A dispatch was folded: what `decide` would say, without asking it."""
         old = self.decisions[step]

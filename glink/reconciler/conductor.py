@@ -13,33 +13,30 @@ It may decide on an event that is not durable yet, but nothing of it leaves the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
 from glink import __version__
-from glink.agents.agent import Adoption, ErrorClass
 from glink.bus.bus import Bus
 from glink.clock import Clock
-from glink.errors import BusError, GlinkError, UsageError
+from glink.errors import BusError
 from glink.event import Record
-from glink.fold import fold
 from glink.limits import Limits
 from glink.reconciler.actions import Action, Dispatch, Restore, Settle
+from glink.reconciler.adoption import adopt, lost
 from glink.reconciler.board import Board, Surroundings
+from glink.reconciler.books import Books, Pass
 from glink.reconciler.desk import Desk
-from glink.reconciler.dispatch import Dispatcher, Job
-from glink.reconciler.inbox import Inbox, Request, Result
-from glink.reconciler.jobs import Jobs
+from glink.reconciler.dispatch import Dispatcher
+from glink.reconciler.inbox import Inbox, Result
+from glink.reconciler.intake import Intake
 from glink.reconciler.memory import Memory
 from glink.reconciler.plan import plan
-from glink.reconciler.verbs import VERBS
-from glink.state import ProjectState
 from glink.watch.source import Observation
-from glink.workflow import Workflow
-from glink.world import World, fold_world
+from glink.world import World
 
 _HEAL_SECONDS = 1.0
 
@@ -50,20 +47,6 @@ class Stop:
 
     grace: float
     kill: bool = False
-
-
-@dataclass(slots=True)
-class _Pass:
-    """What one pass gathered and decided, until it is durable."""
-
-    records: list[Record] = field(default_factory=list)
-    jobs: list[Job] = field(default_factory=list)
-    kills: list[int] = field(default_factory=list)
-    answers: list[Request] = field(default_factory=list)
-    results: list[Result] = field(default_factory=list)
-    touched: set[str] = field(default_factory=set)
-    published: list[tuple[Path, Mapping[str, str]]] = field(default_factory=list)
-    seen: list[Observation] = field(default_factory=list)
 
 
 class Conductor:
@@ -87,19 +70,17 @@ class Conductor:
         listeners: Sequence[Callable[[list[Record]], None]] = (),
     ) -> None:
         self.bus, self.world, self.inbox, self.dispatcher = bus, world, inbox, dispatcher
-        self.surroundings, self.clock, self.limits = surroundings, clock, limits
-        self.desks = desks
-        self.jobs = Jobs(bus, surroundings, world, limits)
+        self.desks, self.clock, self.limits = desks, clock, limits
+        self.books = Books(bus, desks, world, surroundings=surroundings, limits=limits, out=out)
         self.listeners = list(listeners)
         self.failure: BusError | None = None
-        self.observed = False
-        self._memory, self._out, self._selects, self._adopts = memory, out, selects, adopts
-        self._pass = _Pass()
-        self._todo: dict[str, None] = {}
+        self._intake = Intake(self.books, selects=selects, adopt=self._adopt)
+        self._memory, self._selects, self._adopts = memory, selects, adopts
         self._returned: list[Observation | Result] = []
         self._heal_at = 0.0
         self._timers: list[tuple[float, str]] = []
         self._hungry: dict[str, None] = {}
+        self._wakes: dict[str, float] = {}
         self._stop: Stop | None = None
         self._stop_at = 0.0
         self._let_go = False
@@ -116,7 +97,8 @@ class Conductor:
         """One pass; waits up to `seconds` for something to happen."""
         items = self.inbox.take(seconds)
         now = self.clock.now()
-        self._pass = done = _Pass()
+        done = self.books.begin()
+        items += self.books.leases.overdue(now)
         if self._returned and now >= self._heal_at:
             items, self._returned = [*self._returned, *items], []
         try:
@@ -143,39 +125,45 @@ class Conductor:
             "boot": boot.read_text().strip() if boot.exists() else "",
             "boot_time": getattr(self.clock, "boot_time", self.clock.now)(),
         }
-        self._stage({"type": "engine.started", "data": data})
+        begun = self.books.begin()
+        self.books.stage({"type": "engine.started", "data": data})
         self.bus.commit()
+        self._perform(begun)
 
     def stop(self, *, record: bool = True) -> None:
         """Checkpoints and the clean-stop mark; called after `run`. `record` False leaves no event of the stop."""
         if self.failure is None:
             if record:
-                self._stage({"type": "engine.stopped", "data": {"in_flight": self.world.in_flight}})
+                last = self.books.begin()
+                self.books.stage({"type": "engine.stopped", "data": {"in_flight": self.world.in_flight}})
                 self.bus.commit()
+                self._perform(last)
             self._memory.save(self.bus, {name: desk.state for name, desk in self.desks.items()}, self.world)
         self.bus.close(clean=self.failure is None)
 
     @property
     def quiet(self) -> bool:
         """Whether nothing runs, nothing is to be decided and no time is waited for."""
-        waits = self._todo or self._timers or self._returned or self.failure is not None
-        return self.observed and not self.world.in_flight and not len(self.inbox) and not waits
+        waits = self.books.todo or self._wakes or self._returned or self.failure is not None
+        return self._intake.observed and not self.world.in_flight and not len(self.inbox) and not waits
+
+    @property
+    def ending(self) -> bool:
+        """Whether an attempt that was cancelled is still being ended."""
+        return bool(self.books.ending)
 
     def _patience(self) -> float | None:
         now = self.clock.now()
         if self.failure is not None:
             return max(0.0, self._heal_at - now)
-        if self._todo:
+        if self.books.todo:
             return 0
         times = [self._timers[0][0]] if self._timers else []
+        if (lease := self.books.leases.next()) is not None:
+            times.append(lease)
         if self._stop is not None:
             times.append(self._stop_at)
         return max(0.0, min(times) - now) if times else None
-
-    def _touch(self, desk: Desk, steps: Iterable[str] | None) -> None:
-        """Steps of a project (None: all) are to be decided in this pass or the next."""
-        desk.touch(steps)
-        self._todo[desk.name] = None
 
     def _drained(self) -> bool:
         if self._stop is None:
@@ -192,184 +180,38 @@ class Conductor:
 
     def _gather(self, item: Any, now: float) -> None:
         match item:
-            case Result():
-                self._result(item, now)
-            case Request():
-                self._request(item, now)
-            case Observation():
-                self._observe(item, now)
             case Stop():
                 self._stop, self._stop_at = item, now + item.grace
                 self.world.draining = True
             case _:
-                raise TypeError(f"the inbox holds {item!r}")
-
-    def _result(self, result: Result, now: float) -> None:
-        self._pass.results.append(result)
-        desk = self.desks.get(result.project)
-        step = desk.state.steps.get(result.step) if desk is not None else None
-        if desk is None or step is None or step.fence != result.fence:
-            body = {"type": "step.stale", "project": result.project, "step": result.step, "fence": result.fence}
-            self._stage({**body, "data": {"type": result.type, "digest": result.data.get("digest")}}, desk)
-            return
-        data = result.data
-        cls = data.get("class")
-        if cls == ErrorClass.CANCELLED and self.world.draining:
-            data["code"] = "drained"
-        body = {
-            "type": result.type,
-            "project": result.project,
-            "run": step.run,
-            "step": result.step,
-            "attempt": step.attempt,
-            "fence": result.fence,
-            "data": data,
-        }
-        self._stage(body, desk)
-        self.world.taken(result.agent, -1)
-        self._touch(desk, (result.step,))
-        if cls is not None:
-            self._agent_trouble(result, now)
-        elif files := data.get("artifacts"):
-            self._publish(result.project, result.step, files)
-
-    def _publish(self, project: str, step: str, files: Mapping[str, str]) -> None:
-        self._pass.published.append((self._out / project.replace("/", "%2F") / step, files))
-
-    def _agent_trouble(self, result: Result, now: float) -> None:
-        cls, agent = result.data["class"], result.agent
-        if cls == ErrorClass.THROTTLED:
-            until = min(max(result.data.get("retry_at") or now + 60.0, now), now + 86_400.0)
-            if until > self.world.cooling.get(agent, 0.0):
-                self._stage({"type": "agent.cooling", "data": {"agent": agent, "until": until}})
-        elif cls == ErrorClass.AUTH and (spec := self.world.agent(agent)) is not None:
-            self._stage({"type": "agent.paused", "data": {"agent": agent, "profile": spec.profile}})
-
-    def _request(self, request: Request, now: float) -> None:
-        desk = self.desks.get(request.project)
-        try:
-            if desk is None:
-                raise UsageError(f"no project {request.project}; there are: {', '.join(sorted(self.desks)) or 'none'}")
-            if desk.board is not None:
-                # A verb is judged by what is thought now, not by what was thought before this pass.
-                desk.board.refresh(desk.dirty, now)
-                desk.dirty = set()
-            deed = VERBS[request.verb](desk, request.arguments, request.by, self.limits)
-        except GlinkError as error:
-            request.error = error
-            request.done.set()
-            return
-        params = desk.state.params
-        for event in deed.events:
-            self._stage(event, desk)
-        if deed.kill:
-            self._pass.kills.extend(deed.kill)
-        if desk.state.params != params and desk.workflow is not None:
-            self._seat(desk, desk.workflow)
-        self._touch(desk, None)
-        request.answer = {"project": request.project, **deed.answer}
-        self._pass.answers.append(request)
-
-    def _observe(self, seen: Observation, now: float) -> None:
-        self._pass.seen.append(seen)
-        if seen.revision != self.world.revision:
-            self._stage({"type": "source.observed", "data": {"revision": seen.revision}})
-        for name in sorted(seen.changed):
-            loaded = seen.projects[name]
-            desk = self.desks.get(name)
-            if desk is None:
-                desk = self.desks[name] = Desk(name, ProjectState(name))
-            desk.problems = loaded.problems
-            workflow = loaded.workflow
-            if workflow is None:
-                self._last_good(desk)
-                continue
-            state = desk.state
-            if workflow.digest != state.content or state.orphaned:
-                data = {
-                    "generation": state.generation + 1,
-                    "content": workflow.digest,
-                    "revision": seen.revision,
-                    "sources": sources_digest(loaded.sources),
-                    "params": params_digest(workflow.params),
-                }
-                self._stage({"type": "workflow.changed", "project": name, "data": data}, desk)
-            elif desk.workflow is not None:
-                continue
-            self._seat(desk, workflow)
-        for name in sorted(seen.gone & self.desks.keys()):
-            self._orphan(self.desks[name])
-        if not self.observed:
-            self.observed = True
-            for desk in self.desks.values():
-                if desk.name not in seen.projects and self._selects(desk.name):
-                    self._orphan(desk)
-            if self._adopts:
-                self._adopt(now)
-
-    def _last_good(self, desk: Desk) -> None:
-        """An invalid revision changes nothing that runs: what was last good is used, also after a restart."""
-        if desk.workflow is None and desk.state.content:
-            workflow = self.surroundings.earlier(desk.state.content)
-            if workflow is not None:
-                self._seat(desk, workflow)
-
-    def _seat(self, desk: Desk, workflow: Workflow) -> None:
-        desk.seat(workflow, self.world, self.limits, self.surroundings)
-        self._todo[desk.name] = None
-
-    def _orphan(self, desk: Desk) -> None:
-        if not desk.state.orphaned and desk.state.generation:
-            self._stage({"type": "workflow.orphaned", "project": desk.name, "data": {}}, desk)
-        desk.board, desk.workflow, desk.dirty = None, None, set()
+                self._intake.take(item, now)
 
     def _adopt(self, now: float) -> None:
-        """Attempts that were in flight when the engine ended: wait for them, start them again, or call them lost."""
-        same_boot = self._memory.same_boot
-        for desk in filter(lambda one: self._selects(one.name), self.desks.values()):
-            flying = [(name, step) for name, step in desk.state.steps.items() if step.fence]
-            if flying and desk.board is not None:
-                desk.board.refresh(None, now)
-            for name, step in flying:
-                self.world.taken(step.agent, +1)
-                found = self.jobs.again(desk, name)
-                if found is None:
-                    self._lost(desk, name, "gone", "its workflow is not on the bus any more")
-                    continue
-                job, startable = found
-                match self.dispatcher.adopt(job, same_boot=same_boot):
-                    case Adoption.NEVER_STARTED if startable:
-                        self._pass.jobs.append(job)
-                    case Adoption.NEVER_STARTED:
-                        self._lost(desk, name, "superseded", "never started, and what it was to be given has changed")
-                    case Adoption.LOST:
-                        self._lost(desk, name, "process-gone", "the engine ended, and so did the agent, with no record")
-                    case _:
-                        pass
-
-    def _lost(self, desk: Desk, step: str, code: str, message: str) -> None:
-        past = desk.state.steps[step]
-        cls = ErrorClass.CANCELLED if code == "superseded" else ErrorClass.LOST
-        data = {"class": cls, "code": code, "message": message}
-        self.inbox.put(Result(desk.name, step, past.fence, past.agent, "step.failed", data))
+        if self._adopts:
+            desks = [desk for desk in self.desks.values() if self._selects(desk.name)]
+            adopt(self.books, self.dispatcher, desks, self.inbox.put, now, same_boot=self._memory.same_boot)
 
     # Decide.
 
     def _decide(self, now: float) -> None:
         """Plan what was touched, what has come due, and who waits for a slot when one was given back."""
-        todo = self._todo
+        books = self.books
+        todo, books.todo = books.todo, {}
         while self._timers and self._timers[0][0] <= now:
-            todo[heappop(self._timers)[1]] = None
-        if self._pass.results:
+            at, name = heappop(self._timers)
+            if self._wakes.get(name) == at:
+                del self._wakes[name]
+                todo[name] = None
+        if books.present.results:
             todo |= self._hungry
             self._hungry.clear()
-        self._todo = {}
         for name in todo:
             desk = self.desks[name]
             if desk.board is None:
                 desk.dirty = set()
+                self._wakes.pop(name, None)
             elif self.bus.staged_bytes > self.limits.batch_bytes // 2:
-                self._todo[name] = None
+                books.todo[name] = None
             else:
                 self._plan(desk, desk.board, now)
 
@@ -380,94 +222,81 @@ class Conductor:
             self._act(desk, board, action)
             if self.bus.staged_bytes > self.limits.batch_bytes // 2:
                 # The rest is proposed again once this much is durable.
-                self._touch(desk, None)
+                self.books.touch(desk, None)
                 break
         if board.ready:
             self._hungry[desk.name] = None
-        if made.wake_at is not None:
+        if made.wake_at is None:
+            self._wakes.pop(desk.name, None)
+        elif self._wakes.get(desk.name) != made.wake_at:
+            self._wakes[desk.name] = made.wake_at
             heappush(self._timers, (made.wake_at, desk.name))
 
     def _act(self, desk: Desk, board: Board, action: Action) -> None:
         if isinstance(action, Dispatch):
             self._dispatch(desk, board, action)
             return
-        params = desk.state.params
-        self._stage(desk.body(action), desk)
+        books, params = self.books, desk.state.params
+        books.stage(desk.body(action), desk)
         if isinstance(action, Restore) and action.answer.artifacts:
-            self._publish(desk.name, action.step, action.answer.artifacts)
+            books.publish(desk.name, action.step, action.answer.artifacts)
         if not isinstance(action, Settle):
             # Decided as if it were done already: the next look finds the same, so nothing has to look now.
             desk.touch((action.step,))
         elif desk.state.run is not None:
             if desk.state.params != params:
-                self._seat(desk, board.workflow)
-            self._touch(desk, None)
+                books.seat(desk, board.workflow)
+            books.touch(desk, None)
         elif action.failed:
-            self._touch(desk, action.failed)
+            books.touch(desk, action.failed)
 
     def _dispatch(self, desk: Desk, board: Board, action: Dispatch) -> None:
-        workflow = board.workflow
+        books, workflow = self.books, board.workflow
+        if self.world.pulls(action.wish.agent):
+            books.stage(desk.dispatch_body(action, books.jobs.prompt(action), "step.offered"), desk)
+            desk.touch((action.step,))
+            board.refresh((action.step,), board.now)
+            return
         if action.wish.released:
             answer = desk.state.steps[action.step].answer
             assert answer is not None
-            workflow = self.surroundings.earlier(desk.state.contents[str(answer.generation)]) or workflow
-        record = self._stage(desk.dispatch_body(action, self.jobs.prompt(action)), desk)
+            workflow = books.surroundings.earlier(desk.state.contents[str(answer.generation)]) or workflow
+        record = books.stage(desk.dispatch_body(action, books.jobs.prompt(action)), desk)
         board.dispatched(action.step)
         self.world.taken(action.wish.agent, +1)
         try:
-            self._pass.jobs.append(desk.job(action, record["seq"], self.world, self.jobs.script, workflow))
+            books.present.jobs.append(desk.job(action, record["seq"], self.world, books.jobs.script, workflow))
         except KeyError as missing:
-            self._lost(desk, action.step, "blob-missing", f"blob {missing} is not on the bus any more")
+            message = f"blob {missing} is not on the bus any more"
+            self.inbox.put(lost(desk, action.step, "blob-missing", message))
 
     # Record.
 
-    def _stage(self, body: dict[str, Any], desk: Desk | None = None) -> Record:
-        record = self.bus.stage(body)
-        self._pass.records.append(record)
-        if desk is not None:
-            self._pass.touched.add(desk.name)
-            fold(desk.state, record)
-        elif "project" not in body:
-            fold_world(self.world, record)
-        return record
-
     def _failed(self, error: BusError, now: float) -> None:
         """The disk did not take the batch: callers hear it, states go back to what is durable, outcomes wait."""
-        done = self._pass
+        done = self.books.present
         self.bus.rollback()
         self.failure = error
-        for request in done.answers:
-            request.error = error
-            request.done.set()
-        if getattr(error, "poisoned", False):
+        for asked in (*done.answers, *done.looks):
+            asked.refuse(error)
+        if error.poisoned:
             raise error
         fresh = Memory.read(self.bus)
-        for name in done.touched:
-            desk = self.desks[name]
-            desk.state = fresh.states.get(name) or ProjectState(name)
-            if desk.workflow is not None:
-                self._seat(desk, desk.workflow)
-        self._recount(fresh.world)
+        self.books.restore(fresh.states, fresh.world)
         self._returned += [*done.seen, *done.results]
         self._heal_at = now + _HEAL_SECONDS
 
-    def _recount(self, durable: World) -> None:
-        world = self.world
-        world.seq, world.revision = durable.seq, durable.revision
-        world.cooling, world.paused = durable.cooling, durable.paused
-        world.in_flight, world.by_agent = 0, {}
-        for desk in self.desks.values():
-            for step in desk.state.steps.values():
-                if step.fence:
-                    world.taken(step.agent, +1)
-
     # Perform.
 
-    def _perform(self, done: _Pass) -> None:
+    def _perform(self, done: Pass) -> None:
         for request in done.answers:
             request.done.set()
+        for look in done.looks:
+            look.perform()
         for fence in done.kills:
             self.dispatcher.cancel(fence)
+        for fence in done.forgotten:
+            self.dispatcher.forget(fence)
         for job in done.jobs:
             self.dispatcher.start(job)
         for target, files in done.published:
@@ -481,17 +310,3 @@ class Conductor:
             ):
                 self._settled_floor = done.records[-1]["seq"]
                 self._memory.save(self.bus, {name: desk.state for name, desk in self.desks.items()}, self.world)
-
-
-def sources_digest(sources: Mapping[str, str]) -> str:
-    """Digest over the files that a project was read from: equal digests need no reading."""
-    from glink.digest import of_value
-
-    return of_value(dict(sources))[:32]
-
-
-def params_digest(params: Mapping[str, Any]) -> str:
-    """Digest of a workflow's declared parameters."""
-    from glink.digest import of_value
-
-    return of_value(dict(params))[:32]

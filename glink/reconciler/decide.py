@@ -137,10 +137,12 @@ def _judge(
     key: str,
 ) -> Decision:
     """The step is ready and what it would be given is known: does it stand, or must it run?"""
-    cancelled = past.cancelled
+    cancelled, lapse, answer = past.cancelled, past.lapse, past.answer
+    if cancelled is not None or (lapse is not None and lapse.key == key):
+        # What ended badly has no answer that could be cut off by: a run asks for it again, wherever it stands.
+        floor = max(floor, board.state.run.floor if board.state.run is not None else 0)
     if cancelled is not None and cancelled[0] == board.state.generation and cancelled[1] > floor:
-        return Decision(Reason.CANCELLED, Status.CANCELLED, final=True, synced=False, sound=False, detail="cancelled")
-    lapse, answer = past.lapse, past.answer
+        return Decision(Reason.CANCELLED, Status.CANCELLED, final=True, synced=False, sound=False)
     wish = Wish(Reason.NEVER_RAN, _agent_of(spec), key, fingerprint, spec.definition, floor=floor)
     if lapse is not None and lapse.key == key and not _other_profile(lapse, past, fingerprint):
         decision = _after_lapse(board, spec, past, lapse, wish)
@@ -156,6 +158,9 @@ def _judge(
             decision = _by_policy(board, spec, past, answer, wish)
             if decision is not None:
                 return decision
+    elif past.fingerprint:
+        wish.changed = differing(past.fingerprint, fingerprint)
+        wish.reason = _why_anew(board, past, wish, floor)
     if spec.reuse and (restored := _earlier(board, spec, past, key, floor)) is not None:
         return restored
     return _wanted(board, spec, wish)
@@ -181,9 +186,20 @@ def _stands(past: StepState, answer: Answer, fingerprint: dict[str, str]) -> Dec
 
 def _why(board: Board, answer: Answer, changed: tuple[str, ...], definition: str, floor: int) -> Reason:
     if answer.fence < floor:
-        run = board.state.run
-        return Reason.TRIGGERED if run is not None and run.floor == floor and not run.force else Reason.FORCED
+        return _by_request(board, floor)
     return reason_of(changed, same_definition=answer.definition == definition)
+
+
+def _by_request(board: Board, floor: int) -> Reason:
+    run = board.state.run
+    return Reason.TRIGGERED if run is not None and run.floor == floor and not run.force else Reason.FORCED
+
+
+def _why_anew(board: Board, past: StepState, wish: Wish, floor: int) -> Reason:
+    """The step was given away before and never answered: what is new since then."""
+    if wish.changed:
+        return reason_of(wish.changed, same_definition=past.definition == wish.definition)
+    return _by_request(board, floor) if past.tried_floor < floor else Reason.NEVER_RAN
 
 
 def _by_policy(board: Board, spec: Step, past: StepState, answer: Answer, wish: Wish) -> Decision | None:
@@ -267,7 +283,18 @@ def _wanted(board: Board, spec: Step, wish: Wish) -> Decision:
             message = f"no place with agent {wish.agent} within {most:g} s"
             fail = Fail(spec.id, ErrorClass.QUEUE_TIMEOUT, "queue", message, wish.key, wish.floor)
             return _ended_badly(spec, Reason.EXHAUSTED, message, fail)
+    if _is_offered(board, spec, wish):
+        return Decision(Reason.NO_WORKER, Status.QUEUED, final=False, due=due, synced=False)
     return Decision(wish.reason, Status.QUEUED, final=False, wish=wish, due=due, synced=False)
+
+
+def _is_offered(board: Board, spec: Step, wish: Wish) -> bool:
+    """Whether workers have been offered just this: then only a claim is waited for."""
+    offer = board.state.steps.get(spec.id, _NEVER).offer
+    if offer is None or not board.world.pulls(wish.agent):
+        return False
+    asked = (wish.agent, wish.key, wish.floor, wish.attempt, wish.reask)
+    return asked == (offer.agent, offer.key, offer.floor, offer.attempt, offer.reask)
 
 
 def _ready_since(board: Board, spec: Step, wish: Wish) -> float:

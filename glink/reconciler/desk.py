@@ -44,6 +44,10 @@ class Desk:
         self.board = Board(workflow, self.state, world, limits=limits, surroundings=surroundings, params=params)
         self.dirty = None
 
+    def unseat(self) -> None:
+        """Nothing is wanted of it: there are no files, or none that were ever right."""
+        self.board, self.workflow, self.dirty = None, None, set()
+
     def touch(self, steps: Iterable[str] | None) -> None:
         """Mark steps as dirty; None marks all."""
         if steps is None or self.dirty is None:
@@ -51,8 +55,8 @@ class Desk:
         else:
             self.dirty.update(steps)
 
-    def dispatch_body(self, action: Dispatch, prompt: dict[str, Any]) -> dict[str, Any]:
-        """The body of `step.dispatched`. `prompt` is {"task": text} or {"prompt": digest of the blob}.
+    def dispatch_body(self, action: Dispatch, prompt: dict[str, Any], kind: str = "step.dispatched") -> dict[str, Any]:
+        """The body of `step.dispatched` or `step.offered`. `prompt` is {"task": text} or {"prompt": digest of the blob}.
 
         Its size beyond payload is bounded: what holds for a whole generation is on the bus once, in `workflow.changed`.
         """
@@ -77,7 +81,7 @@ class Desk:
             data["args"] = action.args
         data |= prompt
         return {
-            "type": "step.dispatched",
+            "type": kind,
             "project": self.name,
             "run": action.run,
             "step": action.step,

@@ -120,7 +120,10 @@ class Dispatcher:
     def adopt(self, job: Job, *, same_boot: bool) -> Adoption:
         """Look at what an earlier engine left running; RUNNING and FINISHED are waited for, the rest is the caller's."""
         folder = self.folder(job.task.fence)
-        agent = self._agent(job.agent)
+        try:
+            agent = self._agent(job.agent)
+        except Exception:  # as in `start`: an agent that cannot be set up judges nothing
+            return Adoption.LOST
         found = agent.examine(folder, same_boot=same_boot)
         if found in (Adoption.RUNNING, Adoption.FINISHED):
             leash = self._leashes[job.task.fence] = Leash(adoptable=agent.adoptable)
@@ -132,6 +135,11 @@ class Dispatcher:
         """Ask an attempt to end; nothing happens when it is not running here."""
         if (leash := self._leashes.get(fence)) is not None:
             leash.cancel()
+
+    def forget(self, fence: int) -> None:
+        """The outcome came another way: whoever waits for it here may stop."""
+        if (leash := self._leashes.get(fence)) is not None:
+            leash.detach()
 
     @property
     def in_flight(self) -> int:

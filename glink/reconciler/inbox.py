@@ -6,11 +6,10 @@ Any thread puts, one thread takes. A bare lock is the wake-up: it costs a third 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Any
-
-from glink.errors import GlinkError
 
 
 @dataclass(slots=True)
@@ -26,24 +25,50 @@ class Result:
 
 
 @dataclass(slots=True)
-class Request:
+class Asked:
+    """What somebody waits for an answer to."""
+
+    answer: Any = None
+    error: Exception | None = None
+    done: Event = field(default_factory=Event)
+
+    def refuse(self, error: Exception) -> None:
+        """Answer with an error."""
+        self.error = error
+        self.done.set()
+
+    def wait(self, seconds: float | None = None) -> Any:
+        """The answer; raises the refusal, or TimeoutError."""
+        if not self.done.wait(seconds):
+            raise TimeoutError
+        if self.error is not None:
+            raise self.error
+        return self.answer
+
+
+@dataclass(slots=True, kw_only=True)
+class Request(Asked):
     """A control verb with its arguments; answered once what it asked for is durable, or refused."""
 
     verb: str
     project: str
     arguments: dict[str, Any] = field(default_factory=dict)
     by: str = ""
-    answer: dict[str, Any] = field(default_factory=dict)
-    error: GlinkError | None = None
-    done: Event = field(default_factory=Event)
 
-    def wait(self, seconds: float | None = None) -> dict[str, Any]:
-        """The answer; raises the refusal, or TimeoutError."""
-        if not self.done.wait(seconds):
-            raise TimeoutError(self.verb)
-        if self.error is not None:
-            raise self.error
-        return self.answer
+
+@dataclass(slots=True, kw_only=True)
+class Look(Asked):
+    """A question about the present state; `question` is asked after the pass, when what it sees is durable."""
+
+    question: Callable[[], Any]
+
+    def perform(self) -> None:
+        """Ask, and answer whoever waits."""
+        try:
+            self.answer = self.question()
+        except Exception as error:  # whatever it is belongs to who asked; the conductor goes on
+            self.error = error
+        self.done.set()
 
 
 class Inbox:

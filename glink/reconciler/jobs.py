@@ -30,7 +30,7 @@ class Jobs:
         The flag tells whether it could be started with it: not when what it would be handed is another by now.
         """
         past = desk.state.steps[step]
-        record = self.bus.read(past.fence)
+        record = self.bus.read(past.given)
         workflow = self.surroundings.earlier(desk.state.contents.get(str(past.generation), ""))
         if record is None or workflow is None or step not in workflow.steps:
             return None

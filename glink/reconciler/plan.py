@@ -44,7 +44,7 @@ def _settle(board: Board, number: int) -> Settle:
 
 
 def _wake_at(board: Board) -> float | None:
-    due = board.due[0][0] if board.due else None
+    due = board.next_due()
     cooling = [board.world.cooling[agent] for agent in board.ready if agent in board.world.cooling]
     times = [one for one in (due, *cooling) if one is not None and one > board.now]
     return min(times, default=None)
@@ -71,15 +71,16 @@ def _dispatches(board: Board, number: int) -> list[Action]:
         wish = board.decisions[step].wish
         assert wish is not None
         kept.append((agent, entry))
-        if _closed_to(board, step):
+        if step_closed(board, step):
             continue
         try:
             granted.append(prepared(board, step, number))
         except RenderProblem as problem:
             granted.append(Fail(step, "template", "render", str(problem), wish.key, wish.floor, number))
             continue
-        taken[agent] = taken.get(agent, 0) + 1
-        free -= 1
+        if not world.pulls(agent):
+            taken[agent] = taken.get(agent, 0) + 1
+            free -= 1
     for agent, entry in kept:
         # A plan only proposes: the entries leave the heap when the dispatch is folded (`Board.dispatched`).
         heappush(board.ready.setdefault(agent, []), entry)
@@ -113,6 +114,8 @@ def closed_by(board: Board) -> Reason | None:
         return Reason.DRAINING
     if board.state.suspended or board.workflow.suspend:
         return Reason.SUSPENDED
+    if board.world.serve_only and (board.state.run is None or not board.state.run.floor):
+        return Reason.SERVE_ONLY
     if board.state.orphaned:
         return Reason.ORPHANED
     return None
@@ -123,7 +126,7 @@ def agent_closed(world: World, agent: str, now: float, taken: int = 0) -> Reason
     if agent.startswith("run:"):
         return None if agent[4:] in world.commands else Reason.NO_WORKER
     spec = world.agent(agent)
-    if spec is None or spec.kind == "pull":
+    if spec is None:
         return Reason.NO_WORKER
     if world.paused.get(agent) == spec.profile and agent in world.paused:
         return Reason.AGENT_PAUSED
@@ -134,7 +137,7 @@ def agent_closed(world: World, agent: str, now: float, taken: int = 0) -> Reason
     return None
 
 
-def _closed_to(board: Board, step: str) -> Reason | None:
+def step_closed(board: Board, step: str) -> Reason | None:
     if board.world.engine is None and board.workflow.steps[step].side_effects:
         return Reason.OTHER_ENGINE
     return None
@@ -162,11 +165,14 @@ def prepared(board: Board, step: str, number: int) -> Dispatch:
 def waits_for(board: Board, step: str) -> tuple[Reason, str]:
     """Why a step that is not final does not run at this moment, and who holds it: for people."""
     decision = board.decisions[step]
-    if decision.wish is None:
+    offered = decision.reason is Reason.NO_WORKER
+    if decision.wish is None and not offered:
         return decision.reason, board.holder(step) if decision.reason is Reason.WAITING_FOR else ""
-    if (closed := closed_by(board) or _closed_to(board, step)) is not None:
+    if (closed := closed_by(board) or step_closed(board, step)) is not None:
         return closed, ""
-    agent = decision.wish.agent
+    agent = decision.wish.agent if decision.wish is not None else board.workflow.steps[step].agent or ""
+    if offered:
+        return Reason.NO_WORKER, agent
     return agent_closed(board.world, agent, board.now) or Reason.NO_SLOT, agent
 
 

@@ -9,20 +9,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from glink.errors import Conflict, Refused, UsageError
+from glink.errors import Conflict, GlinkError, Refused, Reused, Unknown
 from glink.limits import Limits
 from glink.loading.params import check_params
 from glink.reconciler.actions import Decision, Reason, Status
 from glink.reconciler.desk import Desk
+from glink.reconciler.inbox import Result
+from glink.state import StepState
+from glink.workflow import Workflow
 
 
 @dataclass(slots=True)
 class Deed:
-    """What a verb comes to: bodies of events, attempts to end, whether the parameters change, what to answer."""
+    """What a verb comes to: bodies of events, outcomes to take in, attempts to end, a workflow to seat, what to answer.
+
+    `kill` maps fences to their steps. `then` makes the answer once the events are folded; `refusal` is the answer
+    instead, once they are durable. `moves`: whether the project is to be looked at anew.
+    """
 
     events: list[dict[str, Any]] = field(default_factory=list)
-    kill: list[int] = field(default_factory=list)
+    kill: dict[int, StepState] = field(default_factory=dict)
     answer: dict[str, Any] = field(default_factory=dict)
+    results: list[Result] = field(default_factory=list)
+    seat: Workflow | None = None
+    then: Callable[[], dict[str, Any]] | None = None
+    refusal: GlinkError | None = None
+    moves: bool = True
 
 
 Verb = Callable[[Desk, Mapping[str, Any], str, Limits], Deed]
@@ -37,6 +49,8 @@ def sync(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> D
 def run(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> Deed:
     """Ask for a run: joins the open one that is alike, queues behind another, or opens one."""
     workflow = _board(desk).workflow
+    if (known := answered(desk, arguments)) is not None:
+        return known
     force, params = bool(arguments.get("force")), dict(arguments.get("params") or {})
     check_params(workflow, params)
     state = desk.state
@@ -49,16 +63,39 @@ def run(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> De
                 f"run {current.number} of {desk.name} is open with other parameters: wait for it or cancel it"
             )
         if current.floor and current.force == force and not params:
-            return Deed(answer={"run": current.number, "joined": True})
+            return _joined(desk, current.number, arguments, by)
         alike = [number for number, one in enumerate(state.queue, current.number + 1) if _alike(one, force, params)]
         if alike and not force:
-            return Deed(answer={"run": alike[0], "joined": True})
+            return _joined(desk, alike[0], arguments, by)
         if len(state.queue) >= limits.queued_runs:
             raise Refused(f"{desk.name} has {limits.queued_runs} runs waiting already")
     number = state.runs + len(state.queue) + 1
     data = {"cause": arguments.get("cause", "request"), "force": force, "params": params, "by": by}
-    event = {"type": "run.requested", "project": desk.name, "run": number, "data": data}
-    return Deed([event], answer={"run": number, "joined": False})
+    event = {"type": "run.requested", "project": desk.name, "run": number, "data": data | _keyed(arguments)}
+    return Deed([event], answer={"run": number, "joined": False, "generation": state.generation})
+
+
+def answered(desk: Desk, arguments: Mapping[str, Any]) -> Deed | None:
+    """The answer to a request that came before with the same idempotency key."""
+    known = desk.state.keys.get(arguments.get("key") or "")
+    if known is None:
+        return None
+    if known.body != arguments["body"]:
+        raise Reused("this Idempotency-Key came with another body before")
+    return Deed(answer={"run": known.run, "joined": True, "generation": desk.state.generation})
+
+
+def _joined(desk: Desk, number: int, arguments: Mapping[str, Any], by: str) -> Deed:
+    """A request that another run answers; only its idempotency key is worth an event."""
+    answer = {"run": number, "joined": True, "generation": desk.state.generation}
+    if not (keyed := _keyed(arguments)):
+        return Deed(answer=answer)
+    data = {"cause": "joined", "joined": True, "by": by, **keyed}
+    return Deed([{"type": "run.requested", "project": desk.name, "run": number, "data": data}], answer=answer)
+
+
+def _keyed(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {"key": arguments["key"], "body": arguments["body"]} if arguments.get("key") is not None else {}
 
 
 def _alike(request: Mapping[str, Any], force: bool, params: Mapping[str, Any]) -> bool:
@@ -81,7 +118,7 @@ def retry(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> 
     """Run a step again from attempt 1, whatever it answered; without a step all that failed or were cancelled."""
     decisions = _board(desk).decisions
     if (step := arguments.get("step")) is not None:
-        steps = [_known(desk, step)]
+        steps = [known_step(desk, step)]
         _refuse_unless(decisions[step], step, "retry", _RETRY)
     else:
         steps = [name for name, one in decisions.items() if one.status in _BROKEN]
@@ -97,22 +134,28 @@ def cancel(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) ->
     """End a step that runs or waits; without a step all of them."""
     decisions = _board(desk).decisions
     if (step := arguments.get("step")) is not None:
-        steps = [_known(desk, step)]
+        steps = [known_step(desk, step)]
         _refuse_unless(decisions[step], step, "cancel", _CANCEL)
     else:
         steps = [name for name, one in decisions.items() if not one.final]
     deed = Deed(answer={"steps": steps})
     for name in steps:
-        if decisions[name].status is Status.CANCELLED:
-            continue
         past = desk.state.steps.get(name)
-        fence = past.fence if past is not None else 0
+        if past is not None and _is_cancelled(desk, past):
+            continue
         event: dict[str, Any] = {"type": "step.cancelled", "project": desk.name, "step": name}
-        if fence:
-            event["fence"] = fence
-            deed.kill.append(fence)
+        if past is not None and past.fence:
+            event["fence"] = past.fence
+            deed.kill[past.fence] = past
         deed.events.append({**event, "data": {"by": by}})
     return deed
+
+
+def _is_cancelled(desk: Desk, past: StepState) -> bool:
+    """Whether a cancel stands already, also one that the step still has to come to."""
+    run = desk.state.run
+    floor = max(past.floor, run.floor if run is not None else 0)
+    return past.cancelled is not None and past.cancelled[0] == desk.state.generation and past.cancelled[1] > floor
 
 
 def suspend(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> Deed:
@@ -131,6 +174,16 @@ def resume(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) ->
     return Deed([{"type": "project.resumed", "project": desk.name, "data": {"by": by}}])
 
 
+def delete(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> Deed:
+    """Forget a project that no file wants any more: nothing of it is dispatched, its history stays on the bus."""
+    state = desk.state
+    if desk.problems or not (state.submitted or state.orphaned):
+        raise Refused(f"the files of {desk.name} want it: delete them")
+    if state.deleted:
+        return Deed()
+    return Deed([{"type": "project.deleted", "project": desk.name, "data": {"by": by}}])
+
+
 VERBS: Mapping[str, Verb] = {
     "sync": sync,
     "run": run,
@@ -139,6 +192,7 @@ VERBS: Mapping[str, Verb] = {
     "cancel": cancel,
     "suspend": suspend,
     "resume": resume,
+    "delete": delete,
 }
 
 _BROKEN = frozenset({Status.FAILED, Status.CANCELLED, Status.WAITING_PERSON})
@@ -156,18 +210,20 @@ _CANCEL: Mapping[Status, str] = {
 def _refuse_unless(decision: Decision, step: str, verb: str, table: Mapping[Status, str]) -> None:
     if (why := table.get(decision.status)) is not None:
         raise Refused(f"cannot {verb} step {step}: {why}")
-    if decision.reason is Reason.UPSTREAM_FAILED and verb == "retry":
-        raise Refused(f"cannot retry step {step}: {decision.detail}; retry that one")
+    if decision.reason is Reason.UPSTREAM_FAILED:
+        what = "retry that one" if verb == "retry" else "it does not run anyway"
+        raise Refused(f"cannot {verb} step {step}: {decision.detail}; {what}")
 
 
-def _known(desk: Desk, step: str) -> str:
+def known_step(desk: Desk, step: str) -> str:
+    """The step, if the project has it."""
     from difflib import get_close_matches
 
     steps = _board(desk).workflow.steps
     if step not in steps:
         close = get_close_matches(step, steps, 1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        raise UsageError(f"{desk.name} has no step {step}{hint}")
+        raise Unknown(f"{desk.name} has no step {step}{hint}")
     return step
 
 

@@ -89,7 +89,7 @@ def fresh_board(rig: Rig, desk: Desk) -> Board:
     state = ProjectState.unpacked(desk.state.packed())
     return Board(
         desk.board.workflow, state, rig.conductor.world,
-        limits=Limits(), surroundings=rig.conductor.surroundings, params=desk.board.values["params"],
+        limits=Limits(), surroundings=rig.conductor.books.surroundings, params=desk.board.values["params"],
     )  # fmt: skip
 
 
@@ -138,9 +138,9 @@ def test_a_pass_does_what_the_plan_of_the_state_before_it_said_reason_for_reason
             """Before the conductor plans with its own board, foretell with one built from nothing."""
             made: Plan = plan(fresh_board(rig, desk), now=now)
             foretold.extend((type(one).__name__, one.step, str(one.reason), _text(one)) for one in made.actions)
-            before = len(rig.conductor._pass.records)
+            before = len(rig.conductor.books.present.records)
             wrapped(desk, board, now)
-            done = [_done(record) for record in rig.conductor._pass.records[before:]]
+            done = [_done(record) for record in rig.conductor.books.present.records[before:]]
             assert [(name, who) for name, who, _, _ in foretold] == [(name, who) for name, who, _ in done]
             assert [why for name, _, why, _ in foretold if name == "Dispatch"] == [
                 why for name, _, why in done if name == "Dispatch"
@@ -179,7 +179,7 @@ def test_a_settled_project_costs_no_event_and_a_restart_costs_it_none_either(day
             rig.settle(answers(failing))
         before = len(rig.records)
         rig.observe(story[-1], revision="r")
-        rig.conductor._touch(rig.desks["p"], None)
+        rig.conductor.books.touch(rig.desks["p"], None)
         rig.turn()
         assert len(rig.records) == before
         kept = rig.state("p").packed()

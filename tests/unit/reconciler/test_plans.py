@@ -102,6 +102,9 @@ class Story:
     def reasons(self, expected: dict[str, str]) -> None:
         assert {name: self.rig.reason("p", name) for name in expected} == expected
 
+    def because(self, expected: dict[str, str]) -> None:
+        assert {name: self.rig.state("p").steps[name].reason for name in expected} == expected
+
     def waits(self, expected: dict[str, str]) -> None:
         board = self.rig.desks["p"].board
         assert board is not None

@@ -1,0 +1,64 @@
+"""Attempts that were in flight when an engine ended: waited for, started again, or called lost.
+
+Called once by the conductor, after the first look at the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from glink.agents.agent import Adoption, ErrorClass
+from glink.reconciler.actions import Reason
+from glink.reconciler.books import Books
+from glink.reconciler.claims import grant
+from glink.reconciler.desk import Desk
+from glink.reconciler.dispatch import Dispatcher
+from glink.reconciler.inbox import Result
+from glink.reconciler.plan import agent_closed
+
+
+def adopt(
+    books: Books,
+    dispatcher: Dispatcher,
+    desks: list[Desk],
+    put: Callable[[Result], None],
+    now: float,
+    *,
+    same_boot: bool,
+) -> None:
+    """Judge what each desk has in flight; a lost attempt is put as a result like any other."""
+    for desk in desks:
+        flying = [(name, step) for name, step in desk.state.steps.items() if step.fence]
+        if flying and desk.board is not None:
+            desk.board.refresh(None, now)
+        for name, step in flying:
+            books.world.taken(step.agent, +1)
+            if agent_closed(books.world, step.agent, now) is Reason.NO_WORKER:
+                put(lost(desk, name, "undeclared", f"{step.agent} is not declared any more: nobody takes its answer"))
+                continue
+            if step.worker:
+                grant(books, desk, name, now)
+                continue
+            found = books.jobs.again(desk, name)
+            if found is None:
+                put(lost(desk, name, "gone", "its workflow is not on the bus any more"))
+                continue
+            job, startable = found
+            match dispatcher.adopt(job, same_boot=same_boot):
+                case Adoption.NEVER_STARTED if startable:
+                    if not books.world.draining:
+                        books.present.jobs.append(job)
+                case Adoption.NEVER_STARTED:
+                    put(lost(desk, name, "superseded", "never started, and what it was to be given has changed"))
+                case Adoption.LOST:
+                    put(lost(desk, name, "process-gone", "the engine ended, and so did the agent, with no record"))
+                case _:
+                    pass
+
+
+def lost(desk: Desk, step: str, code: str, message: str) -> Result:
+    """The result of an attempt that nobody will hear of again; `superseded` uses no attempt."""
+    past = desk.state.steps[step]
+    cls = ErrorClass.CANCELLED if code == "superseded" else ErrorClass.LOST
+    data = {"class": cls, "code": code, "message": message}
+    return Result(desk.name, step, past.fence, past.agent, "step.failed", data)

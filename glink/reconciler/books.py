@@ -1,0 +1,134 @@
+"""The conductor's books: what it owns (desks, world, log), and what the present pass has come to so far.
+
+Written by the conductor and by those it asks (`intake`, `adoption`), in its one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from glink.bus.bus import Bus
+from glink.event import Record
+from glink.fold import fold
+from glink.limits import Limits
+from glink.reconciler.board import Surroundings
+from glink.reconciler.desk import Desk
+from glink.reconciler.dispatch import Job
+from glink.reconciler.inbox import Look, Request, Result
+from glink.reconciler.jobs import Jobs
+from glink.reconciler.leases import Leases
+from glink.state import ProjectState
+from glink.watch.source import Observation
+from glink.workflow import Workflow
+from glink.world import World, fold_world
+
+
+@dataclass(slots=True)
+class Pass:
+    """What one pass gathered and decided, until it is durable."""
+
+    records: list[Record] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    kills: list[int] = field(default_factory=list)
+    forgotten: list[int] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    answers: list[Request] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    touched: set[str] = field(default_factory=set)
+    published: list[tuple[Path, Mapping[str, str]]] = field(default_factory=list)
+    seen: list[Observation] = field(default_factory=list)
+
+
+class Books:
+    """`todo` names the projects that are to be planned; `present` is the pass under way.
+
+    `ending` holds attempts (fence -> agent) that were cancelled and whose slots are not free yet.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        desks: dict[str, Desk],
+        world: World,
+        *,
+        surroundings: Surroundings,
+        limits: Limits,
+        out: Path,
+    ) -> None:
+        self.bus, self.desks, self.world = bus, desks, world
+        self.surroundings, self.limits = surroundings, limits
+        self.jobs = Jobs(bus, surroundings, world, limits)
+        self.leases = Leases()
+        self.ending: dict[int, str] = {}
+        self.todo: dict[str, None] = {}
+        self.present = Pass()
+        self._out = out
+
+    def begin(self) -> Pass:
+        """A new pass."""
+        self.present = begun = Pass()
+        return begun
+
+    def stage(self, body: dict[str, Any], desk: Desk | None = None) -> Record:
+        """Write an event into the pass and fold it, at once: it may be decided on before it is durable."""
+        record = self.bus.stage(body)
+        self.present.records.append(record)
+        if desk is not None:
+            self.present.touched.add(desk.name)
+            fold(desk.state, record)
+        elif "project" not in body:
+            fold_world(self.world, record)
+        return record
+
+    def touch(self, desk: Desk, steps: Iterable[str] | None) -> None:
+        """Steps of a project (None: all) are to be decided in this pass or the next."""
+        desk.touch(steps)
+        self.todo[desk.name] = None
+
+    def seat(self, desk: Desk, workflow: Workflow) -> None:
+        """A project's workflow, parameters or surroundings are others: everything is to be decided anew."""
+        desk.seat(workflow, self.world, self.limits, self.surroundings)
+        self.todo[desk.name] = None
+
+    def end(self, fence: int, agent: str) -> None:
+        """An attempt that was cancelled keeps its slot until it is gone; one that was not begun never begins."""
+        jobs = self.present.jobs
+        if all(job.task.fence != fence for job in jobs):
+            self.ending[fence] = agent
+            self.present.kills.append(fence)
+        else:
+            self.present.jobs = [job for job in jobs if job.task.fence != fence]
+            self.world.taken(agent, -1)
+
+    def publish(self, project: str, step: str, files: Mapping[str, str]) -> None:
+        """Have an answer's artifacts copied to where people look, once it is durable."""
+        self.present.published.append((self._out / project.replace("/", "%2F") / step, files))
+
+    def restore(self, states: Mapping[str, ProjectState], durable: World) -> None:
+        """The pass did not become durable: what it touched is again as the bus has it."""
+        for name in self.present.touched:
+            desk = self.desks[name]
+            desk.state = states.get(name) or ProjectState(name)
+            wanted = desk.workflow
+            if wanted is not None and wanted.digest != desk.state.content:
+                wanted = self.surroundings.earlier(desk.state.content) if desk.state.content else None
+            if wanted is not None:
+                self.seat(desk, wanted)
+            else:
+                desk.unseat()
+        current = {step.fence for desk in self.desks.values() for step in desk.state.steps.values()}
+        self.leases.keep(current)
+        world = self.world
+        world.seq, world.revision = durable.seq, durable.revision
+        world.cooling, world.paused = durable.cooling, durable.paused
+        world.in_flight, world.by_agent = 0, {}
+        for desk in self.desks.values():
+            for step in desk.state.steps.values():
+                if step.fence:
+                    self.ending.pop(step.fence, None)
+                    world.taken(step.agent, +1)
+        for agent in self.ending.values():
+            world.taken(agent, +1)

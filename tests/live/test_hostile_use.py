@@ -1,0 +1,100 @@
+"""The command line and the daemon in the hands of somebody who does not follow the path: each answer is honest."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from glink.clock import wait_for
+from tests.live.test_daemon import CONFIG, TWO, Home
+
+WORK = 'steps:\n  - {step: 1, agent: slow, task: "work"}\n  - {step: 2, agent: slow, task: "too", after: []}\n'
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Home]:
+    one = Home(tmp_path)
+    yield one
+    if one.process is not None:
+        one.process.kill()
+        one.process.wait(30)
+    (tmp_path / "go").touch()
+
+
+def at_work(place: Home, count: int) -> bool:
+    calls = place.path / "calls"
+    return wait_for(lambda: calls.exists() and len(calls.read_text().splitlines()) == count, seconds=20)
+
+
+def test_an_engine_for_some_projects_speaks_of_them_alone(place: Home) -> None:
+    place.write("p", TWO)
+    place.write("q", "steps: [")
+    done = place.glink("up", "p", "--once", "--json")
+    assert (done.returncode, [one["project"] for one in json.loads(done.stdout)]) == (0, ["p"])
+
+
+def test_a_project_that_is_not_there_is_said_by_every_verb_with_the_name_that_was_meant(place: Home) -> None:
+    place.write("prices", TWO)
+    place.glink("up", "--once")
+    for verb in (["up", "price", "--once"], ["events", "price"], ["status", "price"], ["plan", "price"]):
+        done = place.glink(*verb)
+        assert (done.returncode, done.stderr) == (2, "glink: no project price; did you mean prices?\n"), verb
+
+
+def test_wrong_use_is_an_object_under_json_and_no_use_is_answered_by_the_help(place: Home) -> None:
+    wrong = place.glink("status", "a", "b", "--json")
+    assert (wrong.returncode, json.loads(wrong.stdout)["error"]) == (2, "UsageError")
+    none = place.glink()
+    assert (none.returncode, none.stdout.splitlines()[0]) == (2, "Usage: python -m glink [OPTIONS] COMMAND [ARGS]...")
+
+
+def test_an_agent_that_is_not_declared_any_more_stops_no_engine(place: Home) -> None:
+    place.write("p", WORK)
+    place.write("q", TWO)
+    place.up()
+    assert at_work(place, 2)
+    place.end(signal.SIGKILL)
+    (place.path / "glink-config.yaml").write_text("agents: {echo: {type: echo}}\n")
+    done = place.glink("up", "--once")
+    assert (done.returncode, done.stderr) == (1, "")
+    said = [one["data"]["message"] for one in place.events() if one["type"] == "step.failed"]
+    assert said == ["slow is not declared any more, so nobody takes its answer"] * 2
+    assert {row["reason"] for row in place.status("p")["steps"]} == {"no_worker"}
+
+
+def test_following_ends_where_nothing_moves_by_itself(place: Home) -> None:
+    place.write("p", TWO.replace("agent: echo", "agent: slow", 1))
+    place.up()
+    assert at_work(place, 1)
+    assert place.glink("cancel", "p", "1").returncode == 0
+    assert wait_for(lambda: "run.settled" in {one["type"] for one in place.events()}, seconds=20, every=0.2)
+    done = place.glink("sync", "p")
+    assert (done.returncode, done.stdout.splitlines()) == (
+        1,
+        ["p: OutOfSync, Degraded", "  step 1: cancelled", "  step 2: a step before it failed: step 1 cancelled"],
+    )
+
+
+def test_a_cancel_without_a_daemon_ends_its_step_and_waits_for_no_other(place: Home) -> None:
+    place.write("p", WORK)
+    place.up()
+    assert at_work(place, 2)
+    place.end(signal.SIGKILL)
+    assert place.glink("cancel", "p", "1").returncode == 0
+    assert [row["reason"] for row in place.status("p")["steps"]] == ["cancelled", "in_flight"]
+    (place.path / "go").touch()
+    assert place.glink("up", "--once").returncode == 1
+    assert place.glink("output", "p", "2").stdout == "done: too\n"
+    assert sorted(place.dispatched()) == ["1", "2"]
+
+
+def test_a_step_without_a_place_says_so_beside_a_daemon(place: Home) -> None:
+    (place.path / "glink-config.yaml").write_text(CONFIG.replace("exit_record: true", "concurrency: 1"))
+    place.write("p", WORK)
+    place.up()
+    assert at_work(place, 1)
+    assert [row["reason"] for row in place.status("p")["steps"]] == ["in_flight", "no_slot"]

@@ -1,0 +1,244 @@
+"""A segment ends when it is full or a day is over; the next one follows it, whatever the disk says meanwhile."""
+
+import errno
+
+import pytest
+
+from glink.bus import index, segment
+from glink.bus.fsio import Disk
+from glink.bus.reader import BusReader
+from glink.errors import BusError
+from glink.limits import Limits
+from tests.unit.bus.buses import UnsyncedDisk, commit_notes, notes, open_bus
+
+SMALL = Limits(segment_bytes=4 << 10)
+DAY = 86_400.0
+
+
+class Time:
+    at = 1_800_000_000.0
+
+    def now(self):
+        return self.at
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "bus"
+
+
+def segments(path):
+    return segment.firsts(Disk(), path / "events")
+
+
+def say(bus, project, text="x"):
+    bus.stage({"type": "note.a", "project": project, "data": {"text": text}})
+    bus.commit()
+
+
+def test_a_full_segment_is_sealed_and_the_next_one_follows_it(path):
+    """No segment is longer than the limit and its seal; the chain is whole, and all is read again."""
+    bus = open_bus(path, limits=SMALL)
+    for _ in range(100):
+        commit_notes(bus, "note.a", "note.b")
+    bus.close(clean=False)
+    assert len(segments(path)) > 5
+    for first in segments(path):
+        assert (path / "events" / segment.name_of(first)).stat().st_size < (4 << 10) + 400
+    again = open_bus(path, limits=SMALL)
+    assert [seq for seq, _ in notes(again.replay(0))] == list(range(1, 201))
+    assert [seq for seq, _ in notes(again.replay(150))] == list(range(151, 201))
+    again.close()
+
+
+def test_a_batch_never_spans_two_segments(path):
+    """However long it is, it begins a new one."""
+    bus = open_bus(path, limits=SMALL)
+    commit_notes(bus, *["note.a"] * 3)
+    commit_notes(bus, *["note.b"] * 200)
+    commit_notes(bus, "note.c")
+    assert segments(path) == [1, 4, 204]
+    bus.close()
+
+
+def test_the_first_append_of_a_later_day_rolls(path):
+    """Of a later one only: a clock that went back rolls nothing, and neither does a day without events."""
+    time = Time()
+    bus = open_bus(path, clock=time)
+    commit_notes(bus, "note.a")
+    time.at -= 3 * DAY
+    commit_notes(bus, "note.b")
+    time.at += 4 * DAY
+    commit_notes(bus, "note.c")
+    time.at += DAY / 4
+    commit_notes(bus, "note.d")
+    assert segments(path) == [1, 3]
+    bus.close()
+    time.at += DAY
+    bus = open_bus(path, clock=time)
+    assert segments(path) == [1, 3]
+    commit_notes(bus, "note.e")
+    assert segments(path) == [1, 3, 5]
+    bus.close()
+
+
+def test_a_checkpoint_right_after_a_roll_belongs_to_the_log(path):
+    """It holds the crc of its record, not of the new segment's header."""
+    bus = open_bus(path, limits=SMALL)
+    commit_notes(bus, *["note.a"] * 20)
+    commit_notes(bus, *["note.a"] * 20)
+    last = bus.durable_seq
+    bus.close()
+    (path / "events" / "x.jsonl.new").write_bytes(b"")
+    bus = open_bus(path, limits=SMALL)
+    bus.write_checkpoint("p", last, b"{}")
+    bus.write_manifest(last)
+    commit_notes(bus, *["note.a"] * 20)
+    assert [one.seq for one in bus.checkpoints()] == [last]
+    assert bus.manifest_seq == last
+    bus.close()
+
+
+ROLLING = ["pwrite", "open", "write", "rename", "fsync"]
+
+
+class Refusing(Disk):
+    """Refuses calls of the kind `refuse`."""
+
+    refuse = ""
+
+
+def _refusing(kind):
+    def call(self, *args):
+        if self.refuse == kind:
+            raise OSError(errno.ENOSPC, "no space left")
+        return getattr(Disk, kind)(self, *args)
+
+    return call
+
+
+for _kind in ROLLING:
+    setattr(Refusing, _kind, _refusing(_kind))
+
+
+@pytest.mark.parametrize("kind", ROLLING)
+def test_a_roll_that_the_disk_refuses_is_tried_again(path, kind):
+    """The batch fails, nothing is lost, and the next one rolls; a new file that could not be synced is made anew."""
+
+    disk = Refusing()
+    bus = open_bus(path, limits=SMALL, disk=disk)
+    while (path / "events" / segment.name_of(1)).stat().st_size < (4 << 10) - 300:
+        commit_notes(bus, "note.a")
+    before = bus.durable_seq
+    disk.refuse = kind
+    with pytest.raises(BusError) as caught:
+        commit_notes(bus, "note.b", "note.b", "note.b")
+    disk.refuse = ""
+    assert (caught.value.errno, caught.value.poisoned) == (errno.ENOSPC, False)
+    assert bus.durable_seq == before
+    commit_notes(bus, *["note.c"] * 3)
+    assert segments(path) == [1, before + 1]
+    bus.close(clean=False)
+    again = open_bus(path)
+    assert notes(again.replay(before - 1)) == [(before, "note.a"), *((before + n, "note.c") for n in (1, 2, 3))]
+    again.close()
+
+
+def test_one_projects_records_are_found_by_the_index(path):
+    """Over sealed segments and the open one, from any seq on; the same for the daemon and for a reader beside it."""
+    bus = open_bus(path, limits=SMALL)
+    for n in range(120):
+        say(bus, f"p{n % 7}", "y" * (n * 53 % 900))
+    commit_notes(bus, "note.world")
+    reader = BusReader(path, limits=SMALL)
+    whole = list(bus.replay(0))
+    for after in (0, 1, 33, 119, 121):
+        for name in ("p0", "p3", "no-such"):
+            expected = [found for found in whole if found.get("project") == name and found["seq"] > after]
+            assert list(bus.replay(after, project=name)) == expected
+            assert list(reader.replay(after, project=name)) == expected
+    bus.close()
+    assert list(reader.replay(0, project="p3")) == [found for found in whole if found.get("project") == "p3"]
+
+
+def test_reading_one_project_reads_little_of_the_rest(path):
+    """The sealed segments are not read through, only their indexes and the records that are wanted."""
+
+    class Counting(UnsyncedDisk):
+        bytes = 0
+
+        def pread(self, fd, size, offset):
+            data = super().pread(fd, size, offset)
+            self.bytes += len(data)
+            return data
+
+    disk = Counting()
+    limits = Limits(segment_bytes=1 << 20)
+    bus = open_bus(path, limits=limits, disk=disk)
+    for _ in range(40):
+        for n in range(40):
+            bus.stage({"type": "note.a", "project": f"p{n}", "data": {"text": "z" * 2000}})
+        bus.commit()
+    disk.bytes = 0
+    assert len(list(bus.replay(0, project="p7"))) == 40
+    size = sum(file.stat().st_size for file in (path / "events").glob("*.jsonl"))
+    assert disk.bytes < size / 10
+    bus.close()
+
+
+@pytest.mark.parametrize("harm", ["missing", "flipped", "cut", "empty", "of another segment"])
+def test_an_index_that_is_not_whole_is_made_again(path, harm):
+    """It is no truth: what it says is derived from the segment."""
+    bus = open_bus(path, limits=SMALL)
+    for n in range(60):
+        say(bus, f"p{n % 3}", "y" * 300)
+    whole = list(bus.replay(0, project="p1"))
+    bus.close()
+    files = sorted((path / "events").glob("*.idx"))
+    data = files[0].read_bytes()
+    if harm == "missing":
+        files[0].unlink()
+    else:
+        other = {"cut": data[:-1], "empty": b"", "of another segment": files[1].read_bytes()}
+        files[0].write_bytes(other.get(harm, data[:20] + bytes([data[20] ^ 4]) + data[21:]))
+    assert list(BusReader(path, limits=SMALL).replay(0, project="p1")) == whole
+    again = open_bus(path, limits=SMALL)
+    assert list(again.replay(0, project="p1")) == whole
+    again.close()
+    assert files[0].read_bytes() == data
+
+
+def test_every_flipped_bit_of_an_index_is_seen():
+    """And every truncation."""
+    made = index.Index(5)
+    for n in range(20):
+        made.add(f"p{n % 3}", n * 300)
+    data = made.encode(77, 6300)
+    assert index.Index.decode(data, 5, 77, 6300).of("p2").tolist() == made.of("p2").tolist()
+    for bit in range(len(data) * 8):
+        harmed = bytearray(data)
+        harmed[bit // 8] ^= 1 << bit % 8
+        assert index.Index.decode(bytes(harmed), 5, 77, 6300) is None
+    for size in range(len(data)):
+        assert index.Index.decode(data[:size], 5, 77, 6300) is None
+
+
+@pytest.mark.parametrize("name", ["a/b", 'q"uo', "ä@k", "tab\t", ""])
+def test_the_project_of_a_line_is_read_as_it_was_written(path, name):
+    """Whatever JSON makes of its characters, and whatever the data looks like."""
+    bus = open_bus(path)
+    body = {"type": "note.a", "data": {"project": "other", "x": '","project":"third"'}}
+    bus.stage({**body, "project": name} if name else body)
+    bus.commit()
+    line = (path / "events" / segment.name_of(1)).read_bytes().split(b"\n")[1]
+    assert index.project_of(line) == name
+    bus.close()
+
+
+def test_the_first_seq_is_known(path):
+    """Also before anything was said."""
+    bus = open_bus(path)
+    assert bus.first_seq == 1
+    commit_notes(bus, "note.a")
+    assert (bus.first_seq, BusReader(path, limits=Limits()).first_seq) == (1, 1)
+    bus.close()

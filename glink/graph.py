@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from graphlib import CycleError as _CycleError
-from graphlib import TopologicalSorter
 
 
 class CycleError(ValueError):
@@ -25,15 +23,22 @@ class Graph:
 
     def __init__(self, parents: Mapping[str, Iterable[str]]) -> None:
         self.parents: dict[str, tuple[str, ...]] = {step: tuple(before) for step, before in parents.items()}
-        try:
-            self.order: tuple[str, ...] = tuple(TopologicalSorter(self.parents).static_order())
-        except _CycleError as error:
-            raise CycleError(list(reversed(error.args[1]))) from None
-        self.rank: dict[str, int] = {step: rank for rank, step in enumerate(self.order)}
         children: dict[str, list[str]] = {step: [] for step in self.parents}
+        unmet: dict[str, int] = {}
         for step, before in self.parents.items():
+            unmet[step] = len(before)
             for parent in before:
                 children[parent].append(step)
+        order = [step for step, count in unmet.items() if not count]
+        for step in order:  # grows on the way
+            for child in children[step]:
+                unmet[child] -= 1
+                if not unmet[child]:
+                    order.append(child)
+        if len(order) < len(unmet):
+            raise CycleError(_circle(self.parents))
+        self.order: tuple[str, ...] = tuple(order)
+        self.rank: dict[str, int] = {step: rank for rank, step in enumerate(order)}
         self.children: dict[str, tuple[str, ...]] = {step: tuple(after) for step, after in children.items()}
         self._ancestors: dict[str, int] | None = None
 
@@ -53,3 +58,15 @@ class Graph:
     def forget_ancestors(self) -> None:
         """Give back what `is_ancestor` remembered."""
         self._ancestors = None
+
+
+def _circle(parents: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Steps that wait for each other, the first again as the last."""
+    from graphlib import CycleError as Found
+    from graphlib import TopologicalSorter
+
+    try:
+        TopologicalSorter(parents).prepare()
+    except Found as found:
+        return list(reversed(found.args[1]))
+    raise AssertionError("there is a circle")

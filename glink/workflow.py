@@ -19,14 +19,17 @@ Paths in both are relative to the project's folder; a path in `_shared/` begins 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from glink import digest
 from glink.graph import Graph
 from glink.jsontext import canonical
+
+# Of all steps: read, never written.
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class OnChange(StrEnum):
@@ -64,9 +67,8 @@ class Script:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One unit of a workflow, defaults of the file applied.
+class Step(NamedTuple):
+    """One unit of a workflow, defaults of the file applied. A tuple, for it is made by the thousand with many fields.
 
     `retry` and `timeout` hold only what the file says; the agent's and the built-in defaults fill the rest.
     `timeout` is {"run"|"idle"|"queue": seconds}; `retry` has attempts, delay, factor, max_delay, jitter, on.
@@ -79,7 +81,7 @@ class Step:
     task: str | None = None
     run: Script | None = None
     args: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = _NOTHING
     stdin: str | None = None
     after: tuple[str, ...] = ()
     implied: bool = False
@@ -88,13 +90,13 @@ class Step:
     inputs: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
     output: Output = Output()
-    retry: Mapping[str, Any] = field(default_factory=dict)
-    timeout: Mapping[str, float] = field(default_factory=dict)
+    retry: Mapping[str, Any] = _NOTHING
+    timeout: Mapping[str, float] = _NOTHING
     reuse: bool = True
     side_effects: bool = False
     allow_failure: bool = False
     context: str = "auto"
-    with_: Mapping[str, Any] = field(default_factory=dict)
+    with_: Mapping[str, Any] = _NOTHING
     on_change: OnChange = OnChange.RUN
     definition: str = ""
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from glink.loading.document import Path
 from glink.loading.mistakes import Mistake
-from glink.loading.vocabulary import Defaults, Retry, Run, StepEntry, TextFile, Timeout, WorkflowFile
+from glink.loading.vocabulary import Defaults, Retry, Run, StepEntry, Timeout, WorkflowFile
 
 _PLAIN: Final = frozenset({"name", "agent", "args", "stdin", "when", "inputs", "artifacts", "context"})
 _MERGED: Final = frozenset({"env", "with_"})
@@ -154,10 +154,10 @@ def _deed(draft: Draft) -> None:
         form.pop(key, None)
         if getattr(entry, key) is not None and "run" not in broken:
             draft.wrong(key, f"`{key}` needs `run`", f"remove `{key}`: an agent gets its task")
-    if isinstance(entry.task, TextFile):
-        draft.task_file = entry.task.file
-    elif entry.task is not None:
+    if isinstance(entry.task, str):
         form["task"] = entry.task
+    elif entry.task is not None:
+        draft.task_file = entry.task.file
     elif not broken & {"task", "run"}:
         draft.wrong("task", "has neither `task` nor `run`", "add `task:` with what the agent is to do")
     if "agent" not in form and not broken & {"agent", "task", "run"} and entry.task is not None:

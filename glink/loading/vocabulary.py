@@ -43,10 +43,10 @@ def complaint(what: str, cure: str) -> PydanticCustomError:
 
 def step_id(written: Any) -> str:
     """The id of a step as text: 1 and "1" are the same."""
-    if isinstance(written, int) and not isinstance(written, bool) and written >= 0:
-        return str(written)
     if isinstance(written, str) and STEP_ID.fullmatch(written):
         return written
+    if isinstance(written, int) and not isinstance(written, bool) and written >= 0:
+        return str(written)
     cure = "write a whole number from 0 on, or a letter followed by letters, digits, _ and - (63 at most)"
     raise complaint("is not the id of a step", cure)
 
@@ -60,8 +60,13 @@ def _fitting(pattern: re.Pattern[str], what: str, cure: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _has_hidden(text: str) -> bool:
+    # What is printable has nothing hidden; the rest may hold a space of another kind, or a character yet to be assigned.
+    return not text.isprintable() and any(unicodedata.category(character) in _HIDDEN for character in text)
+
+
 def _visible(text: str) -> str:
-    if not text.strip() or any(unicodedata.category(character) in _HIDDEN for character in text):
+    if not text.strip() or _has_hidden(text):
         raise complaint("is empty or has invisible characters", "write it with visible characters on one line")
     return text
 
@@ -75,7 +80,7 @@ def relative_path(text: str) -> str:
         or len(text) > 512
         or any(part in ("", ".", "..") for part in parts)
         or "\\" in text
-        or any(unicodedata.category(character) in _HIDDEN for character in text)
+        or _has_hidden(text)
     ):
         raise complaint("is not a path inside the project", "write it relative to the project's folder, without ..")
     return text

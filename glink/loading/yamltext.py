@@ -34,12 +34,14 @@ _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _WORDS: Final = {"true": True, "false": False, "null": None, "": None}
 # Styles of scalars that need no look at their text: they are no numbers, and escape nothing.
 _AS_WRITTEN: Final = frozenset({"'", "|", ">"})
+# How a plain scalar begins that may be a word or a number.
+_MAY_MEAN_MORE: Final = frozenset({"", *"tfn-0123456789"})
 _SUSPECT_KEYS: Final = frozenset({"", "<<"})
-_NUMBER_STARTS: Final = frozenset("-0123456789")
 _LARGEST: Final = 1 << 63
 _DIGITS: Final = 40
 # What libyaml would take for a line break where no editor does, and what has no place in a text.
-_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|\r(?!\n)")
+# One set of characters to look for, and only then a look around: an alternative would cost thrice as much.
+_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff](?<!\r(?=\n))")
 # Escapes in double quotes bring back what the raw text may not hold.
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _ORDER_MARKS: Final = ((b"\xef\xbb\xbf", "UTF-8"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
@@ -108,9 +110,9 @@ class _Reader:
         self._text = text
         self._limits = limits
         self._next: Callable[[], Any]
-        # The keys and indexes that lead to where the walk is.
-        self._where: list[str | int] = []
         self._doubled: list[tuple[Any, Path]] = []
+        # What plain scalars stand for: the words, and each number once it was read.
+        self._meant: dict[str, Any] = dict(_WORDS)
 
     def read(self) -> Any:
         """The value of the document; None when there is none."""
@@ -123,11 +125,11 @@ class _Reader:
         except _Stop:
             return None
         except StopIteration:
-            self._add(None, f"has more than {self._limits.yaml_nodes} values", "split it")
+            self._add(None, (), f"has more than {self._limits.yaml_nodes} values", "split it")
         except yaml.MarkedYAMLError as error:
             self._syntax(error)
         except _UNREADABLE as error:
-            self._add(None, f"cannot be read as YAML ({type(error).__name__})")
+            self._add(None, (), f"cannot be read as YAML ({type(error).__name__})")
         finally:
             loader.dispose()
             self._name_doubled()
@@ -137,105 +139,105 @@ class _Reader:
         self._next()
         event = self._next()
         if event.__class__ is StreamEndEvent:
-            self._add(None, "the file is empty", "write `key: value` lines")
+            self._add(None, (), "the file is empty", "write `key: value` lines")
             raise _Stop
         if event.version or event.tags:
-            self._add(event, "a % directive is not allowed", "remove the line")
+            self._add(event, (), "a % directive is not allowed", "remove the line")
         value = self._value(self._next(), ())
         self._next()
         following = self._next()
         if following.__class__ is not StreamEndEvent:
-            self._add(following, "a second document begins here", "one file holds one document: remove the `---`")
+            self._add(following, (), "a second document begins here", "one file holds one document: remove the `---`")
         return value
 
-    def _value(self, event: Any, step: Path) -> Any:
-        """The value that begins with `event`, reached from its container by `step` (one key or index; none at the top)."""
+    def _value(self, event: Any, where: Path) -> Any:
+        """The value that begins with `event`; `where` are the keys and indexes that lead to it."""
         kind = event.__class__
         if kind is ScalarEvent:
-            return self._scalar(event, step)
+            return self._scalar(event, where)
         if kind is AliasEvent:
-            self._add(event, f"the alias *{event.anchor} is not allowed", "write the value out", *step)
+            self._add(event, where, f"the alias *{event.anchor} is not allowed", "write the value out")
             return None
         if event.anchor is not None or event.tag is not None:
-            self._refuse(event, *step)
-        self._where.extend(step)
-        if len(self._where) >= self._limits.yaml_depth:
-            self._add(event, f"is nested deeper than {self._limits.yaml_depth} levels", "flatten it")
+            self._refuse(event, where)
+        if len(where) >= self._limits.yaml_depth:
+            self._add(event, where, f"is nested deeper than {self._limits.yaml_depth} levels", "flatten it")
             raise _Stop
-        value = self._mapping() if kind is MappingStartEvent else self._sequence()
-        if step:
-            self._where.pop()
-        return value
+        return self._mapping(where) if kind is MappingStartEvent else self._sequence(where)
 
-    def _mapping(self) -> dict[str, Any]:
+    def _mapping(self, where: Path) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         following = self._next
-        while True:
-            event = following()
-            kind = event.__class__
-            if kind is MappingEndEvent:
-                return mapping
-            if kind is not ScalarEvent:
-                self._add(event, "a key must be a text", "write `key: value`")
-                raise _Stop
+        while (event := following()).__class__ is ScalarEvent:
             key = event.value
             if event.tag is not None or event.anchor is not None or key in mapping or key in _SUSPECT_KEYS:
-                self._suspect_key(event, mapping)
+                self._suspect_key(event, where, mapping)
             elif event.style == '"' and _CONTROLS.search(key):
-                self._add(event, "a key contains control characters", "remove them")
+                self._add(event, where, "a key contains control characters", "remove them")
             event = following()
             if event.__class__ is not ScalarEvent:
-                mapping[key] = self._value(event, (key,))
-            elif event.tag is None and event.anchor is None and event.style in _AS_WRITTEN:
+                mapping[key] = self._value(event, (*where, key))
+            elif (
+                event.tag is None
+                and event.anchor is None
+                and (event.style in _AS_WRITTEN or (not event.style and event.value[:1] not in _MAY_MEAN_MORE))
+            ):
                 mapping[key] = event.value
             else:
-                mapping[key] = self._scalar(event, (key,))
+                mapping[key] = self._scalar(event, (*where, key))
+        if event.__class__ is not MappingEndEvent:
+            self._add(event, where, "a key must be a text", "write `key: value`")
+            raise _Stop
+        return mapping
 
-    def _sequence(self) -> list[Any]:
+    def _sequence(self, where: Path) -> list[Any]:
         sequence: list[Any] = []
         following = self._next
         while (event := following()).__class__ is not SequenceEndEvent:
-            sequence.append(self._value(event, (len(sequence),)))
+            sequence.append(self._value(event, (*where, len(sequence))))
         return sequence
 
-    def _scalar(self, event: Any, step: Path) -> Any:
+    def _scalar(self, event: Any, where: Path) -> Any:
         value: str = event.value
         if event.tag is not None or event.anchor is not None:
-            self._refuse(event, *step)
+            self._refuse(event, where)
         elif event.implicit[0]:
-            if value in _WORDS:
-                return _WORDS[value]
-            if value[0] in _NUMBER_STARTS and _NUMBER.fullmatch(value):
-                return self._number(event, step)
+            if value[:1] not in _MAY_MEAN_MORE:
+                return value
+            if value in self._meant:
+                return self._meant[value]
+            if _NUMBER.fullmatch(value):
+                return self._number(event, where)
         elif event.style == '"' and _CONTROLS.search(value):
-            self._add(event, "the text contains control characters", "remove the escapes", *step)
+            self._add(event, where, "the text contains control characters", "remove the escapes")
         return value
 
-    def _number(self, event: Any, step: Path) -> int | float | str:
+    def _number(self, event: Any, where: Path) -> int | float | str:
         text: str = event.value
         if len(text) <= _DIGITS:
             number = float(text) if "." in text else int(text)
             if -_LARGEST <= number < _LARGEST:
+                self._meant[text] = number
                 return number
-        self._add(event, "the number is too large", "put it in quotes if it is a text", *step)
+        self._add(event, where, "the number is too large", "put it in quotes if it is a text")
         return text
 
-    def _suspect_key(self, event: Any, mapping: dict[str, Any]) -> None:
+    def _suspect_key(self, event: Any, where: Path, mapping: dict[str, Any]) -> None:
         key = event.value
         if event.tag is not None or event.anchor is not None:
-            self._refuse(event, key)
+            self._refuse(event, (*where, key))
         elif key == "<<" and event.implicit[0]:
-            self._add(event, "the merge key << is not allowed", "write the keys out")
+            self._add(event, where, "the merge key << is not allowed", "write the keys out")
         elif not key:
-            self._add(event, "a key is missing before the colon", "write `key: value`")
+            self._add(event, where, "a key is missing before the colon", "write `key: value`")
         if key in mapping:
-            self._doubled.append((event, (*self._where, key)))
+            self._doubled.append((event, (*where, key)))
 
-    def _refuse(self, event: Any, *step: str | int) -> None:
+    def _refuse(self, event: Any, where: Path) -> None:
         if event.tag is not None:
-            self._add(event, f"the tag {_short_tag(event.tag)} is not allowed", "remove it", *step)
+            self._add(event, where, f"the tag {_short_tag(event.tag)} is not allowed", "remove it")
         if event.anchor is not None:
-            self._add(event, f"the anchor &{event.anchor} is not allowed", "remove it and write values out", *step)
+            self._add(event, where, f"the anchor &{event.anchor} is not allowed", "remove it and write values out")
 
     def _name_doubled(self) -> None:
         if not self._doubled:
@@ -244,12 +246,9 @@ class _Reader:
         for event, where in self._doubled:
             first = places[where].key_line
             what = f"the key {quoted(str(where[-1]))} stands here again, first in line {first}"
-            self._add_at(event, where, what, "keep one of the two")
+            self._add(event, where, what, "keep one of the two")
 
-    def _add(self, event: Any, what: str, cure: str = "", *step: str | int) -> None:
-        self._add_at(event, (*self._where, *step), what, cure)
-
-    def _add_at(self, event: Any, where: Path, what: str, cure: str) -> None:
+    def _add(self, event: Any, where: Path, what: str, cure: str = "") -> None:
         line, column = (event.start_mark.line + 1, event.start_mark.column + 1) if event else (0, 0)
         source = source_line(self._text, line, column)
         self.problems.append(Problem(self._path, line, column, spell(where), what, cure, source))

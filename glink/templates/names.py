@@ -7,7 +7,7 @@ there?) and by the fingerprint.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 OFFERED: Final = frozenset(
     ("attempt", "bus", "files", "now", "params", "project", "revision", "run", "steps", "trigger")
@@ -29,8 +29,7 @@ class NoteQuery:
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(NamedTuple):
     """What a template and the texts that it includes name.
 
     `steps` holds ids as strings, `params` names or `*` for all of them, `files` and `includes` the keys of the

@@ -18,7 +18,8 @@ from glink.templates.values import Absent, Steps, lookup, text_of
 
 _SUBSCRIPT: Final = r"""\.[A-Za-z][A-Za-z0-9_]*|\[(?:0|[1-9][0-9]{0,8})\]|\["[^"\\{}\r\n]*"\]|\['[^'\\{}\r\n]*'\]"""
 _MARKUP: Final = re.compile(r"\{[{%#]")
-_PATH: Final = re.compile(rf"\{{\{{\s*([a-z]+)((?:{_SUBSCRIPT}){{0,16}})\s*\}}\}}")
+# A plain path, or the beginning of whatever else is markup.
+_MARKED: Final = re.compile(rf"\{{(?:\{{\s*([a-z]+)((?:{_SUBSCRIPT}){{0,16}})\s*\}}\}}|[{{%#])")
 _KEY: Final = re.compile(r"""\.(\w+)|\[(\d+)\]|\["([^"]*)"\]|\['([^']*)'\]""")
 
 Path = tuple[str, tuple[str | int, ...]]
@@ -56,43 +57,34 @@ def one_newline(source: str) -> str:
 
 def parse(source: str, texts: Mapping[str, str], limits: Limits) -> Plain | None:
     """The template taken apart; None when it is more than plain paths, or not right."""
-    source, found = one_newline(source), Found()
+    found = Found()
+    parts = _MARKED.split(one_newline(source))
     pieces: list[str | Path] = []
-    done = 0
-    while markup := _MARKUP.search(source, done):
-        match = _PATH.match(source, markup.start())
-        path = _path(match, found, texts) if match else None
-        if match is None or path is None:
+    for text, root, subscripts in zip(parts[::3], parts[1::3], parts[2::3], strict=False):
+        path = _path(root, subscripts, found, texts) if root else None
+        if path is None:
             return None
-        if markup.start() > done:
-            pieces.append(source[done : markup.start()])
-        pieces.append(path)
-        done = match.end()
-    if done < len(source):
-        pieces.append(source[done:])
+        pieces += (text, path) if text else (path,)
+    if parts[-1]:
+        pieces.append(parts[-1])
     return Plain(tuple(pieces), found.names(), limits.render_characters)
 
 
-def _path(match: re.Match[str], found: Found, texts: Mapping[str, str]) -> Path | None:
-    root = match[1]
-    keys = tuple(_key(one) for one in _KEY.finditer(match[2]))
-    if "__" in match[2] and any(isinstance(key, str) and is_internal(key) for key in keys):
+def _path(root: str, subscripts: str, found: Found, texts: Mapping[str, str]) -> Path | None:
+    keys = tuple([int(index) if index else name or quoted or q for name, index, quoted, q in _KEY.findall(subscripts)])
+    if "__" in subscripts and any(isinstance(key, str) and is_internal(key) for key in keys):
         return None
     match root:
-        case "project":
-            return root, keys
-        case "attempt" | "now" | "revision" | "trigger":
-            found.root(root)
-            return root, keys
-        case "run" if keys and keys[0] in RUN_FIELDS:
-            found.root(root)
-            return root, keys
-        case "params" if keys:
-            found.params.add(str(keys[0]))
-            return root, keys
         case "steps" if len(keys) > 1 and keys[1] in STEP_FIELDS:
             found.steps.add(str(keys[0]))
-            return root, keys
+        case "params" if keys:
+            found.params.add(str(keys[0]))
+        case "project":
+            pass
+        case "attempt" | "now" | "revision" | "trigger":
+            found.root(root)
+        case "run" if keys and keys[0] in RUN_FIELDS:
+            found.root(root)
         case "files" if keys and isinstance(keys[0], str):
             key = text_key(keys[0])
             if key is None or key not in texts:
@@ -101,12 +93,7 @@ def _path(match: re.Match[str], found: Found, texts: Mapping[str, str]) -> Path 
             return root, (key, *keys[1:])
         case _:
             return None
-
-
-def _key(match: re.Match[str]) -> str | int:
-    if match[2] is not None:
-        return int(match[2])
-    return next(one for one in match.groups() if one is not None)
+    return root, keys
 
 
 def _value(values: Mapping[str, Any], path: Path) -> Any:

@@ -81,7 +81,7 @@ class Expression:
         return bool(self._evaluator.evaluate(values))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Remembered:
     """A compiled source with all that its compiling depended on."""
 
@@ -188,7 +188,7 @@ def _remember(
     if len(source) > _REMEMBERED_CHARACTERS:
         return
     names = compiled.names
-    included = tuple((name, texts[name]) for name in sorted(names.includes))
+    included = tuple((name, texts[name]) for name in sorted(names.includes)) if names.includes else ()
     memory[source] = _Remembered(compiled, limits, included, names.files)
     while len(memory) > _REMEMBERED:
         memory.popitem(last=False)

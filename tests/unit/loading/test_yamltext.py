@@ -96,6 +96,16 @@ def test_a_number_too_large_for_the_bus_is_refused(number: str) -> None:
     assert found.cure == "put it in quotes if it is a text"
 
 
+def test_a_number_that_stood_before_is_no_number_in_quotes() -> None:
+    """What a plain scalar stands for is remembered by its text, and only of plain ones."""
+    found = read('[1, "1", 1, 1.0, \'1.0\', 1.0, true, "true", true]').value
+    assert [(type(one), one) for one in found] == [
+        *((int, 1), (str, "1"), (int, 1)),
+        *((float, 1.0), (str, "1.0"), (float, 1.0)),
+        *((bool, True), (str, "true"), (bool, True)),
+    ]
+
+
 def test_keys_are_text_as_written() -> None:
     """A number or a word as a key is its text."""
     assert read("1: a\ntrue: b\n'x y': c\n").value == {"1": "a", "true": "b", "x y": "c"}

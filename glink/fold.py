@@ -89,7 +89,7 @@ def _succeeded(state: ProjectState, record: Record) -> bool:
         data.get("usage") or {},
         data.get("seconds", 0.0),
     )
-    _stand(step, answer)
+    _stand(step, answer, record["time"])
     step.fence = 0
     step.restored = False
     step.spent = ("", 0)
@@ -97,8 +97,11 @@ def _succeeded(state: ProjectState, record: Record) -> bool:
     return True
 
 
-def _stand(step: StepState, answer: Answer) -> None:
+def _stand(step: StepState, answer: Answer, time: str) -> None:
     answers = step.answers
+    if step.answer is not None:
+        step.answer.displaced = time
+    answer.displaced = ""
     answers.pop(answer.key, None)
     answers[answer.key] = answer
     if len(answers) > MAX_ANSWERS:
@@ -166,7 +169,7 @@ def _restored(state: ProjectState, record: Record) -> bool:
     if answer is None:
         return False
     _enter_run(state, record)
-    _stand(step, answer)
+    _stand(step, answer, record["time"])
     step.restored = True
     return True
 
@@ -259,6 +262,14 @@ def _run_settled(state: ProjectState, record: Record) -> bool:
     return True
 
 
+def _carried(state: ProjectState, record: Record) -> bool:
+    """The whole state as it was: whatever of its history was still on the bus before this adds nothing to it."""
+    carried = ProjectState.of(record["data"]["state"])
+    carried.project, carried.seq = state.project, record["seq"]
+    state.become(carried)
+    return True
+
+
 def _counted(state: ProjectState, record: Record) -> bool:
     """An event that is there to be read and changes no decision."""
     return True
@@ -276,6 +287,7 @@ TRANSITIONS: Mapping[str, Callable[[ProjectState, Record], bool]] = {
     "step.stale": _counted,
     "workflow.changed": _workflow_changed,
     "workflow.orphaned": _workflow_orphaned,
+    "project.carried": _carried,
     "project.suspended": _suspended,
     "project.resumed": _resumed,
     "project.released": _released,

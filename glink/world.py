@@ -19,7 +19,7 @@ from glink.roster import AgentSpec, CommandSpec
 class World:
     """`cooling`: agent -> seconds since 1970 until it is asked again; `paused`: agent -> profile that was refused.
 
-    `draining` is set when the engine is about to stop: nothing more is dispatched.
+    `draining` is set when the engine is about to stop, `full` while the disk is: nothing more is dispatched.
     """
 
     seq: int = 0
@@ -37,14 +37,22 @@ class World:
     in_flight: int = 0
     by_agent: dict[str, int] = field(default_factory=dict)
     draining: bool = False
+    full: bool = False
 
     def packed(self) -> bytes:
         """JSON bytes of what was folded, for a checkpoint."""
-        return dumps({name: getattr(self, name) for name in _FOLDED})
+        return dumps(self.folded())
+
+    def folded(self) -> dict[str, Any]:
+        """What was folded, as JSON values."""
+        return {name: getattr(self, name) for name in _FOLDED}
 
     def restore(self, payload: bytes) -> None:
         """Take over what an earlier `packed` held."""
-        values = loads(payload)
+        self.take(loads(payload))
+
+    def take(self, values: Mapping[str, Any]) -> None:
+        """The same from JSON values."""
         for name in _FOLDED:
             setattr(self, name, values[name])
 
@@ -83,6 +91,9 @@ def fold_world(world: World, record: Record) -> None:
             case "agent.ready":
                 world.cooling.pop(data["agent"], None)
                 world.paused.pop(data["agent"], None)
+            case "engine.carried":
+                world.take(data["state"])
+                world.seq = record["seq"]
             case _:
                 pass
     except (KeyError, TypeError):

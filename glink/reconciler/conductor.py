@@ -22,12 +22,13 @@ from typing import Any
 from glink import __version__
 from glink.agents.agent import Adoption, ErrorClass
 from glink.bus.bus import Bus
-from glink.clock import Clock
+from glink.clock import Clock, seconds_of
 from glink.errors import BusError, GlinkError, UsageError
 from glink.event import Record
 from glink.fold import fold
 from glink.limits import Limits
 from glink.reconciler.actions import Action, Dispatch, Restore, Settle
+from glink.reconciler.attempts import Attempts
 from glink.reconciler.board import Board, Surroundings
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher, Job
@@ -35,6 +36,8 @@ from glink.reconciler.inbox import Inbox, Request, Result
 from glink.reconciler.jobs import Jobs
 from glink.reconciler.memory import Memory
 from glink.reconciler.plan import plan
+from glink.reconciler.retention import Retention
+from glink.reconciler.saving import Saver
 from glink.reconciler.verbs import VERBS
 from glink.state import ProjectState
 from glink.watch.source import Observation
@@ -93,6 +96,8 @@ class Conductor:
         self.listeners = list(listeners)
         self.failure: BusError | None = None
         self.observed = False
+        self.retention: Retention | None = None
+        self.saver = Saver(bus, memory)
         self._memory, self._out, self._selects, self._adopts = memory, out, selects, adopts
         self._pass = _Pass()
         self._todo: dict[str, None] = {}
@@ -124,6 +129,8 @@ class Conductor:
                 self._gather(item, now)
             if self.failure is None or now >= self._heal_at:
                 self._decide(now)
+                if self.retention is not None:
+                    self.retention.stage(self._append, now)
             if done.records:
                 self.bus.commit()
         except BusError as error:
@@ -148,17 +155,21 @@ class Conductor:
 
     def stop(self, *, record: bool = True) -> None:
         """Checkpoints and the clean-stop mark; called after `run`. `record` False leaves no event of the stop."""
+        self.saver.wait()
+        if self.retention is not None:
+            self.retention.close()
         if self.failure is None:
             if record:
                 self._stage({"type": "engine.stopped", "data": {"in_flight": self.world.in_flight}})
                 self.bus.commit()
-            self._memory.save(self.bus, {name: desk.state for name, desk in self.desks.items()}, self.world)
+            self._memory.save(self.bus, self._states(), self.world)
         self.bus.close(clean=self.failure is None)
 
     @property
     def quiet(self) -> bool:
         """Whether nothing runs, nothing is to be decided and no time is waited for."""
         waits = self._todo or self._timers or self._returned or self.failure is not None
+        waits = waits or (self.retention is not None and self.retention.busy)
         return self.observed and not self.world.in_flight and not len(self.inbox) and not waits
 
     def _patience(self) -> float | None:
@@ -170,12 +181,18 @@ class Conductor:
         times = [self._timers[0][0]] if self._timers else []
         if self._stop is not None:
             times.append(self._stop_at)
+        if self.retention is not None:
+            times.append(self.retention.wake_at)
         return max(0.0, min(times) - now) if times else None
 
     def _touch(self, desk: Desk, steps: Iterable[str] | None) -> None:
         """Steps of a project (None: all) are to be decided in this pass or the next."""
         desk.touch(steps)
         self._todo[desk.name] = None
+
+    def _touch_all(self) -> None:
+        for desk in self.desks.values():
+            self._touch(desk, None)
 
     def _drained(self) -> bool:
         if self._stop is None:
@@ -422,13 +439,20 @@ class Conductor:
     # Record.
 
     def _stage(self, body: dict[str, Any], desk: Desk | None = None) -> Record:
-        record = self.bus.stage(body)
-        self._pass.records.append(record)
+        record = self._append(body)
         if desk is not None:
             self._pass.touched.add(desk.name)
             fold(desk.state, record)
         elif "project" not in body:
             fold_world(self.world, record)
+        return record
+
+    def _append(self, body: dict[str, Any]) -> Record:
+        """Stage what the states already say (or are made to say by the caller)."""
+        record = self.bus.stage(body)
+        self._pass.records.append(record)
+        if body.get("project") in self.desks:
+            self._pass.touched.add(body["project"])
         return record
 
     def _failed(self, error: BusError, now: float) -> None:
@@ -441,6 +465,8 @@ class Conductor:
             request.done.set()
         if getattr(error, "poisoned", False):
             raise error
+        if self.retention is not None:
+            self.retention.failed(now)
         fresh = Memory.read(self.bus)
         for name in done.touched:
             desk = self.desks[name]
@@ -475,12 +501,34 @@ class Conductor:
         if done.records:
             for listener in self.listeners:
                 listener(done.records)
-            if (
-                done.records[-1]["seq"] - self._settled_floor >= self.limits.checkpoint_events
-                and not self.world.in_flight
+            newest = done.records[-1]["seq"]
+            if newest - self._settled_floor >= self.limits.checkpoint_events and self.saver.offer(
+                self._states(), self.world
             ):
-                self._settled_floor = done.records[-1]["seq"]
-                self._memory.save(self.bus, {name: desk.state for name, desk in self.desks.items()}, self.world)
+                self._settled_floor = newest
+            if self.retention is not None:
+                self.retention.perform(self.clock.now())
+
+    def _states(self) -> dict[str, ProjectState]:
+        return {name: desk.state for name, desk in self.desks.items()}
+
+    def keep_within_time(self, *, seconds: float, work: Path) -> None:
+        """From now on events past `seconds` are trimmed, and folders of ended attempts below `work` go in their turn."""
+        self.retention = Retention(
+            bus=self.bus,
+            saver=self.saver,
+            states=self._states,
+            world=self.world,
+            limits=self.limits,
+            seconds=seconds,
+            attempts=Attempts(work / "attempts", self.limits, self._dispatched_at),
+            now=self.clock.now(),
+            touch_all=self._touch_all,
+        )
+
+    def _dispatched_at(self, fence: int) -> float | None:
+        record = self.bus.read(fence)
+        return None if record is None else seconds_of(record["time"])
 
 
 def sources_digest(sources: Mapping[str, str]) -> str:

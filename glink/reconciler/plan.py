@@ -111,6 +111,8 @@ def closed_by(board: Board) -> Reason | None:
     """Why nothing of this project is dispatched at all; None when it is."""
     if board.world.draining:
         return Reason.DRAINING
+    if board.world.full:
+        return Reason.NO_SLOT
     if board.state.suspended or board.workflow.suspend:
         return Reason.SUSPENDED
     if board.state.orphaned:
@@ -165,7 +167,7 @@ def waits_for(board: Board, step: str) -> tuple[Reason, str]:
     if decision.wish is None:
         return decision.reason, board.holder(step) if decision.reason is Reason.WAITING_FOR else ""
     if (closed := closed_by(board) or _closed_to(board, step)) is not None:
-        return closed, ""
+        return closed, "the disk is full" if closed is Reason.NO_SLOT else ""
     agent = decision.wish.agent
     return agent_closed(board.world, agent, board.now) or Reason.NO_SLOT, agent
 

@@ -59,7 +59,14 @@ class Engine:
         `acts` False only records: nothing is dispatched (a verb without a daemon). `watch` False looks once.
         """
         clock, selects = SystemClock(), chosen(names)
-        bus = Bus.open(config.bus_dir, clock=clock, limits=config.limits, secrets=config.secrets, sync=sync)
+        bus = Bus.open(
+            config.bus_dir,
+            clock=clock,
+            limits=config.limits,
+            secrets=config.secrets,
+            sync=sync,
+            network=config.network,
+        )
         try:
             memory = Memory.read(bus)
             world = memory.world
@@ -95,6 +102,7 @@ class Engine:
             engine = cls(config, conductor, source, dispatcher, inbox, bus, _records=acts)
             if acts:
                 _calm_collector()
+                conductor.keep_within_time(seconds=config.retention_days * 86_400.0, work=config.work_dir)
                 conductor.start()
             _storing(bus, inbox.put)(source.scan())
         except BaseException:

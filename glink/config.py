@@ -59,6 +59,7 @@ class Config:
     bus_dir: Path
     work_dir: Path
     retention_days: int
+    network: bool
     host: str
     port: int
     reporting: tuple[Mapping[str, Any], ...]
@@ -161,6 +162,7 @@ class _Reading:
             bus_dir=bus,
             work_dir=self._work_dir(environ.get("GLINK_WORK_DIR") or file.work.dir, bus),
             retention_days=file.bus.retention_days,
+            network=file.bus.network,
             host=environ.get("GLINK_HOST") or file.server.host,
             port=self._port(file.server.port),
             reporting=tuple(reporter.model_dump() for reporter in file.reporting),

@@ -37,6 +37,13 @@ class Limits:
     segment_bytes: int = 16 << 20
     json_depth: int = 32
     checkpoint_events: int = 20_000
+    reserve_bytes: int = 16 << 20
+    reader_pin: float = 600.0
+    blob_grace: float = 3_600.0
+    attempts_ok: float = 86_400.0
+    attempts_failed: float = 7 * 86_400.0
+    attempts_bytes: int = 10 << 30
+    tidy: float = 3_600.0
     answers: int = 100
     notes: int = 100
     # agents

@@ -7,7 +7,7 @@ workflow: what a step *should* be is the plan's business.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from glink import digest
@@ -19,6 +19,7 @@ class Answer:
     """A committed answer. `output` is text or a JSON value, None when the body is the blob `blob` (`json` tells which).
 
     `digest` is over text or canonical JSON and the sorted artifacts; `fence` the dispatch that earned it, `seq` the commit.
+    `displaced` is when another answer took its place; "" while it stands.
     """
 
     fence: int
@@ -36,6 +37,7 @@ class Answer:
     artifacts: dict[str, str] = field(default_factory=dict)
     usage: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    displaced: str = ""
 
 
 @dataclass(slots=True)
@@ -195,12 +197,28 @@ class ProjectState:
     @classmethod
     def unpacked(cls, payload: bytes) -> ProjectState:
         """The inverse of `packed`; raises ValueError, TypeError or KeyError for what is no such payload."""
-        values = loads(payload)
+        return cls.of(loads(payload))
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> ProjectState:
+        """A state from JSON values, which are used up; raises as `unpacked`."""
         values["run"] = Run(**values["run"]) if values["run"] else None
         values["settled"] = Settled(**values["settled"]) if values["settled"] else None
         values["keys"] = {name: Key(**key) for name, key in values["keys"].items()}
         values["steps"] = {name: _step_of(step) for name, step in values["steps"].items()}
         return cls(**values)
+
+    def become(self, other: ProjectState) -> None:
+        """Take over all that the other knows, which is then this one's."""
+        for one in fields(ProjectState):
+            setattr(self, one.name, getattr(other, one.name))
+
+    def forget_answers(self, before: str) -> None:
+        """Let go of answers that another one has displaced before that time; what stands is kept for ever."""
+        for step in self.steps.values():
+            for key, answer in list(step.answers.items()):
+                if answer is not step.answer and answer.displaced and answer.displaced < before:
+                    del step.answers[key]
 
 
 def _step_of(values: dict[str, Any]) -> StepState:

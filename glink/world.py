@@ -24,8 +24,8 @@ class World:
 
     `closed`: agent -> the newest spans [from, until] in which it was either; until None for one that lasts.
 
-    `draining` is set when the engine is about to stop: nothing more is dispatched. `serve_only`: nothing runs but what
-    somebody asked for.
+    `draining` is set when the engine is about to stop, `full` while the disk is: nothing more is dispatched. `serve_only`:
+    nothing runs but what somebody asked for.
     """
 
     seq: int = 0
@@ -46,14 +46,22 @@ class World:
     by_agent: dict[str, int] = field(default_factory=dict)
     draining: bool = False
     serve_only: bool = False
+    full: bool = False
 
     def packed(self) -> bytes:
         """JSON bytes of what was folded, for a checkpoint."""
-        return dumps({name: getattr(self, name) for name in _FOLDED})
+        return dumps(self.folded())
+
+    def folded(self) -> dict[str, Any]:
+        """What was folded, as JSON values."""
+        return {name: getattr(self, name) for name in _FOLDED}
 
     def restore(self, payload: bytes) -> None:
         """Take over what an earlier `packed` held."""
-        values = loads(payload)
+        self.take(loads(payload))
+
+    def take(self, values: Mapping[str, Any]) -> None:
+        """The same from JSON values."""
         for name in _FOLDED:
             setattr(self, name, values[name])
 
@@ -80,7 +88,7 @@ class World:
         self.by_agent[agent] = self.by_agent.get(agent, 0) + change
 
 
-MAX_REVISIONS = 1_000
+MAX_REVISIONS = 200
 _FOLDED = ("seq", "revision", "revisions", "boot", "boot_time", "started", "cooling", "paused", "closed")
 
 
@@ -108,6 +116,9 @@ def fold_world(world: World, record: Record) -> None:
                 world.cooling.pop(data["agent"], None)
                 world.paused.pop(data["agent"], None)
                 opening(world.closed.get(data["agent"], []), seconds_of(record["time"]))
+            case "engine.carried":
+                world.take(data["state"])
+                world.seq = record["seq"]
             case _:
                 pass
     except (KeyError, TypeError, ValueError):

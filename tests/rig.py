@@ -94,9 +94,10 @@ class Rig:
     engine: str | None = None
     adoption: Adoption = Adoption.NEVER_STARTED
     concurrency: int = 64
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        limits = Limits()
+        limits = self.limits
         self.bus = Bus.open(self.path, clock=self.time, limits=limits, disk=self.disk, sync=self.disk is not None)
         memory = Memory.read(self.bus)
         world = memory.world

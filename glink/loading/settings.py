@@ -48,6 +48,7 @@ class TokenKeys(Strict):
 class BusKeys(Strict):
     dir: Annotated[str, Field(min_length=1)] = "bus"
     retention_days: int = Field(30, ge=1, le=36_500)
+    network: bool = False
 
 
 class WorkKeys(Strict):

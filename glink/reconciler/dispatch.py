@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from select import select
 from threading import Lock
 from time import monotonic
 from typing import Any
@@ -20,11 +21,15 @@ from typing import Any
 from glink import digest
 from glink.agents.agent import Adoption, Agent, ErrorClass, Failure, Outcome, Task
 from glink.bus.blobs import Blobs
+from glink.bus.reserve import FULL
+from glink.errors import BusError
 from glink.jsontext import canonical, dumps
 from glink.limits import Limits
 from glink.outputs import OutputProblem, collect_artifacts, shaped
 from glink.reconciler.inbox import Result
 from glink.workflow import Output
+
+_DISK_SECONDS = 1.0  # between two tries to store what the disk has no room for
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ class Dispatcher:
             self._finish(job, _failed(job, _internal(error, ErrorClass.CONFIG), Outcome(), 0.0), leash)
             return
         if agent.instant and job.plain:
-            self._finish(job, self._ask(agent, job, job.task, leash), leash)
+            self._instant(agent, job, leash)
         else:
             self._pool.submit(self._attempt, agent, job, leash)
 
@@ -168,6 +173,21 @@ class Dispatcher:
         """Copy a committed answer's artifacts to where people look for them."""
         self._pool.submit(self._copy_all, target, artifacts)
 
+    def _instant(self, agent: Agent, job: Job, leash: Leash) -> None:
+        """Ask where the conductor stands, and wait for nothing here: what the disk refuses goes to a thread."""
+        started = monotonic()
+        try:
+            outcome = agent.run(job.task, leash)
+        except Exception as error:  # an agent of a third party must not take the engine with it
+            self._finish(job, _internal_result(job, error), leash)
+            return
+        try:
+            result = self._judge(job, job.task, outcome, outcome.seconds or monotonic() - started)
+        except BusError:
+            self._pool.submit(self._complete, lambda: outcome, job, job.task, leash)
+            return
+        self._finish(job, result, leash)
+
     # In an agent's thread.
 
     def _attempt(self, agent: Agent, job: Job, leash: Leash) -> None:
@@ -183,22 +203,23 @@ class Dispatcher:
         task = replace(job.task, folder=folder)
         self._complete(lambda: agent.run(task, leash), job, task, leash)
 
-    def _ask(self, agent: Agent, job: Job, task: Task, leash: Leash) -> Result | None:
-        started = monotonic()
-        try:
-            outcome = agent.run(task, leash)
-        except Exception as error:  # an agent of a third party must not take the engine with it
-            return _internal_result(job, error)
-        return self._judge(job, task, outcome, outcome.seconds or monotonic() - started)
-
     def _complete(self, run: Callable[[], Outcome], job: Job, task: Task, leash: Leash) -> None:
         started = monotonic()
         try:
             outcome = run()
-            if leash.detached:
+            seconds = outcome.seconds or monotonic() - started
+            while not leash.detached:
+                try:
+                    result = self._judge(job, task, outcome, seconds)
+                    break
+                except BusError as error:
+                    if error.errno not in FULL or leash.cancelled:
+                        raise
+                    # The answer was paid for: it waits until the disk takes its bodies.
+                    select([leash], [], [], _DISK_SECONDS)
+            else:
                 self._forget(job, leash)
                 return
-            result = self._judge(job, task, outcome, outcome.seconds or monotonic() - started)
         except Exception as error:  # as in `_ask`; a full disk while bodies are stored lands here too
             result = _internal_result(job, error)
         self._finish(job, result, leash)

@@ -25,6 +25,8 @@ def closed_by(board: Board) -> Reason | None:
     """Why nothing of this project is dispatched at all; None when it is."""
     if board.world.draining:
         return Reason.DRAINING
+    if board.world.full:
+        return Reason.NO_SLOT
     if board.state.suspended or board.workflow.suspend:
         return Reason.SUSPENDED
     if board.world.serve_only and (board.state.run is None or not board.state.run.floor):

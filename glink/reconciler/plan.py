@@ -134,7 +134,7 @@ def waits_for(board: Board, step: str) -> tuple[Reason, str]:
     if decision.wish is None and not offered:
         return decision.reason, board.holder(step) if decision.reason is Reason.WAITING_FOR else ""
     if (closed := closed_by(board) or closed_to(board, step)) is not None:
-        return closed, ""
+        return closed, "the disk is full" if closed is Reason.NO_SLOT else ""
     agent = decision.wish.agent if decision.wish is not None else board.workflow.steps[step].agent or ""
     if offered:
         return Reason.NO_WORKER, agent

@@ -15,7 +15,7 @@ MODULES = {
 }
 
 BASE = {"errors", "clock", "digest", "graph", "limits", "jsontext"}
-NOUNS = {"workflow", "event", "state", "fold", "world", "report", "roster", "permit", "words"}
+NOUNS = {"workflow", "event", "state", "fold", "stepfold", "world", "report", "roster", "permit", "words"}
 DECISIONS = {
     *(
         f"reconciler.{name}"

@@ -89,6 +89,7 @@ def test_an_invalid_workflow_is_told_mistake_by_mistake(raising) -> None:
             "where": "steps[0].agent",
             "what": "is missing",
             "cure": "add `agent:`",
+            "source": "",
         }
     ]
 

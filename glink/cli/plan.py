@@ -8,9 +8,8 @@ import typer
 
 from glink.app import View
 from glink.cli.shell import ConfigOption, JsonOption, MaybeProject, configured, say, show, table
-from glink.reconciler.actions import Dispatch
 from glink.reconciler.desk import Desk
-from glink.reconciler.plan import plan, waits_for
+from glink.reconciler.survey import surveyed
 from glink.words import escaped, in_words
 
 
@@ -42,34 +41,26 @@ def command(
 
 
 def _planned(desk: Desk, now: float) -> dict[str, Any]:
-    board = desk.board
-    assert board is not None
-    made = plan(board, now=now)
-    acts = {action.step: action for action in made.actions}
+    report, made = surveyed(desk, now)
+    deeds = {action.step: action for action in made.actions}
     steps = []
-    for step, spec in board.workflow.steps.items():
-        decision, action = board.decisions[step], acts.get(step)
-        reason, holder = decision.reason, ""
-        word = "stay" if decision.final else "wait"
-        if action is not None:
-            word, reason = action.verb, action.reason
-        elif not decision.final:
-            reason, holder = waits_for(board, step)
-            word = "may run" if decision.reason == "waiting_for" else "wait"
+    for row in report.steps:
+        deed = deeds.get(row.step)
         steps.append(
             {
-                "step": step,
-                "decision": word,
-                "reason": str(reason),
-                "agent": spec.agent or f"run:{spec.run.using if spec.run else ''}",
-                "holder": holder,
-                "detail": decision.detail,
-                "changed": list(action.wish.changed) if isinstance(action, Dispatch) else [],
-                "after": list(spec.after),
-                "implied": spec.implied,
+                "step": row.step,
+                "decision": deed.verb if deed is not None else "may run" if row.may_run else row.decision,
+                "reason": row.reason,
+                "agent": row.agent,
+                "holder": row.holder,
+                "detail": row.detail,
+                "due": row.due,
+                "changed": row.changed,
+                "after": row.after,
+                "implied": row.implied,
             }
         )
-    return {"project": desk.name, "generation": desk.state.generation, "steps": steps, "wake_at": made.wake_at}
+    return {"project": desk.name, "generation": report.generation, "steps": steps, "wake_at": made.wake_at}
 
 
 def _print(one: dict[str, Any], *, alone: bool) -> None:
@@ -83,7 +74,7 @@ def _print(one: dict[str, Any], *, alone: bool) -> None:
             step["decision"],
             step["agent"],
             _edges(step),
-            escaped(in_words(step["reason"], holder=step["holder"], detail=step["detail"])),
+            escaped(in_words(step["reason"], holder=step["holder"], detail=step["detail"], due=step["due"])),
         )
         for step in steps
         if alone or step["decision"] != "stay"

@@ -62,7 +62,7 @@ def _told(row: Row) -> dict[str, Any]:
         "reason": row.reason,
         "holder": row.holder,
         "detail": row.detail,
-        "in_words": in_words(row.reason, holder=row.holder, detail=row.detail),
+        "in_words": in_words(row.reason, holder=row.holder, detail=row.detail, due=row.due),
     }
 
 
@@ -83,7 +83,7 @@ def _whole(report: Report, json: bool) -> None:
     for error in report.errors:
         say(f"invalid: {error['path']}:{error['line']}:{error['column']}: {error['what']}; {error['cure']}")
     for row in report.steps:
-        say(f"  {row.step}: {row.status}: {in_words(row.reason, holder=row.holder, detail=row.detail)}")
+        say(f"  {row.step}: {row.status}: {in_words(row.reason, holder=row.holder, detail=row.detail, due=row.due)}")
 
 
 def _differs(board: Board, step: str) -> list[str]:

@@ -106,16 +106,13 @@ class View:
     clock: SystemClock
     surroundings: Surroundings
     seq: int = 0
+    recorded: dict[str, str] = field(default_factory=dict)
 
     def unseen(self, project: str) -> bool:
         """Whether the files say what no engine has recorded yet."""
         loaded = self.observation.projects.get(project)
-        desk = self.desks[project]
-        return (
-            loaded is not None
-            and loaded.workflow is not None
-            and (loaded.workflow.digest not in desk.state.contents.values())
-        )
+        workflow = loaded.workflow if loaded is not None else None
+        return workflow is not None and workflow.digest != self.recorded[project]
 
     @classmethod
     def take(cls, config: Config, names: Sequence[str] = (), *, need_bus: bool = False) -> View:
@@ -132,16 +129,19 @@ class View:
         surroundings = surroundings_of(_no_bodies if reader is None else reader.blobs.get, everyone)
         observation = _source(config, clock, selects, deliver=lambda seen: None, watch=False).scan()
         desks = {name: desk for name, desk in everyone.items() if selects(name)}
+        recorded: dict[str, str] = {}
         for name, loaded in observation.projects.items():
             desk = desks.setdefault(name, Desk(name, ProjectState(name)))
             desk.problems = loaded.problems
             workflow = loaded.workflow or surroundings.earlier(desk.state.content)
             if workflow is None:
                 continue
+            recorded[name] = desk.state.content
             if workflow.digest != desk.state.content:
                 # As it will be once the engine has seen it: that is what a plan is about.
                 desk.state.generation += 1
                 desk.state.content, desk.state.revision = workflow.digest, observation.revision
+                desk.state.revisions[str(desk.state.generation)] = observation.revision
             desk.state.orphaned = False
             desk.seat(workflow, world, config.limits, surroundings)
         for name, desk in desks.items():
@@ -149,7 +149,7 @@ class View:
         for name in names:
             if name not in desks:
                 raise UsageError(unknown_project(name, find_projects(config.projects_dir, config.limits)[0]))
-        return cls(desks, world, observation, reader, clock, surroundings, memory.seq)
+        return cls(desks, world, observation, reader, clock, surroundings, memory.seq, recorded)
 
 
 def _reader(config: Config, *, need_bus: bool) -> BusReader | None:

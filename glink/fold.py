@@ -205,9 +205,11 @@ def _workflow_changed(state: ProjectState, record: Record) -> bool:
         state.params, state.params_overridden = {}, True
     state.generation, state.content, state.sources = generation, content, data["sources"]
     state.declared_params, state.revision, state.changed = data["params"], data["revision"], record["time"]
-    state.contents[str(generation)] = content
+    state.contents[str(generation)], state.revisions[str(generation)] = content, data["revision"]
     if len(state.contents) > MAX_GENERATIONS:
-        del state.contents[next(iter(state.contents))]
+        oldest = next(iter(state.contents))
+        del state.contents[oldest]
+        state.revisions.pop(oldest, None)
     state.orphaned = False
     return True
 
@@ -239,6 +241,10 @@ def _requested(state: ProjectState, record: Record) -> bool:
     """A request for some steps sets their own floor in the open run; any other opens a run, now or in its turn."""
     data = record["data"]
     steps = data.get("steps")
+    request = {"seq": record["seq"], "force": data["force"], "params": data["params"], "cause": data["cause"]}
+    state.requested = {
+        **request, "run": record["run"], "time": record["time"], "by": data.get("by", ""), "steps": steps
+    }  # fmt: skip
     if steps is not None:
         _enter_run(state, record)
         for name in steps:
@@ -246,7 +252,6 @@ def _requested(state: ProjectState, record: Record) -> bool:
             step.floor, step.lost, step.spent, step.cancelled, step.parked = record["seq"], 0, ("", 0), None, None
             step.asked = record["time"]
         return True
-    request = {"seq": record["seq"], "force": data["force"], "params": data["params"], "cause": data["cause"]}
     if state.run is not None:
         state.queue.append(request)
     else:

@@ -17,7 +17,10 @@ MODULES = {
 BASE = {"errors", "clock", "digest", "graph", "limits", "jsontext"}
 NOUNS = {"workflow", "event", "state", "fold", "world", "report", "roster", "words"}
 DECISIONS = {
-    *(f"reconciler.{name}" for name in ("actions", "fingerprint", "policy", "gates", "decide", "board", "plan")),
+    *(
+        f"reconciler.{name}"
+        for name in ("actions", "fingerprint", "policy", "gates", "decide", "board", "plan", "cause")
+    ),
     "watch.settle",
 }
 PURE_FORBIDDEN = {"os", "threading", "time", "subprocess", "random", "logging", "socket", "fcntl"}

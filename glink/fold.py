@@ -81,9 +81,11 @@ def _want(state: ProjectState, record: Record, declared: str) -> None:
         state.params, state.params_overridden = {}, True
     state.generation, state.content = generation, content
     state.declared_params, state.revision, state.changed = declared, revision, record["time"]
-    state.contents[str(generation)] = content
+    state.contents[str(generation)], state.revisions[str(generation)] = content, revision
     if len(state.contents) > MAX_GENERATIONS:
-        del state.contents[next(iter(state.contents))]
+        oldest = next(iter(state.contents))
+        del state.contents[oldest]
+        state.revisions.pop(oldest, None)
     state.orphaned = state.deleted = False
 
 
@@ -134,6 +136,10 @@ def _requested(state: ProjectState, record: Record) -> bool:
     if data.get("joined"):
         return True
     steps = data.get("steps")
+    request = {"seq": record["seq"], "force": data["force"], "params": data["params"], "cause": data["cause"]}
+    state.requested = {
+        **request, "run": record["run"], "time": record["time"], "by": data.get("by", ""), "steps": steps
+    }  # fmt: skip
     if steps is not None:
         enter_run(state, record)
         for name in steps:
@@ -141,7 +147,6 @@ def _requested(state: ProjectState, record: Record) -> bool:
             step.floor, step.lost, step.spent, step.cancelled, step.parked = record["seq"], 0, ("", 0), None, None
             step.asked = record["time"]
         return True
-    request = {"seq": record["seq"], "force": data["force"], "params": data["params"], "cause": data["cause"]}
     if state.run is not None:
         state.queue.append(request)
     else:

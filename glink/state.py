@@ -153,6 +153,7 @@ class ProjectState:
     """All that Glink knows of one project; `seq` is the last record folded.
 
     `submitted`: what is wanted came by a submission, not from files; `replaced`: files took its place since.
+    `contents` and `revisions` say for a generation what it holds and where it came from; `requested` is the newest request;
     `suspensions` are the newest spans [from, until] in seconds since 1970, until None for one that lasts.
     """
 
@@ -161,6 +162,7 @@ class ProjectState:
     generation: int = 0
     content: str = ""
     contents: dict[str, str] = field(default_factory=dict)
+    revisions: dict[str, str] = field(default_factory=dict)
     sources: str = ""
     revision: str = ""
     changed: str = ""
@@ -176,6 +178,7 @@ class ProjectState:
     run: Run | None = None
     settled: Settled | None = None
     queue: list[dict[str, Any]] = field(default_factory=list)
+    requested: dict[str, Any] | None = None
     params: dict[str, Any] = field(default_factory=dict)
     params_overridden: bool = False
     steps: dict[str, StepState] = field(default_factory=dict)

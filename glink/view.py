@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -18,8 +18,11 @@ from glink.reconciler.board import Surroundings
 from glink.reconciler.desk import Desk
 from glink.reconciler.memory import Memory
 from glink.state import ProjectState
+from glink.watch.git import Commit, Git
 from glink.wiring import chosen, enroll, resume_clock, source_of, surroundings_of, unknown_project
 from glink.world import World
+
+Commits = Callable[[str, Sequence[str]], Commit | None]
 
 
 class Past(Protocol):
@@ -33,7 +36,8 @@ class Past(Protocol):
 class View:
     """One moment. `past` is None where there is no bus; `loaded` what the files say; `work` the attempts' folder.
 
-    `desks` holds the chosen projects, `known` the names of all there are.
+    `desks` holds the chosen projects, `known` the names of all there are, `recorded` what an engine has seen of each.
+    `commits(revision, paths)` asks git which commit brought a revision to these paths.
     """
 
     desks: dict[str, Desk]
@@ -47,6 +51,8 @@ class View:
     known: frozenset[str] = frozenset()
     holder: Holder | None = None
     seq: int = 0
+    recorded: dict[str, str] = field(default_factory=dict)
+    commits: Commits = lambda revision, paths: None
 
     def desk(self, project: str) -> Desk:
         """The desk of a project; raises NotThere."""
@@ -62,8 +68,8 @@ class View:
     def unseen(self, project: str) -> bool:
         """Whether the files say what no engine has recorded yet."""
         loaded = self.loaded.get(project)
-        known = self.desks[project].state.contents.values()
-        return loaded is not None and loaded.workflow is not None and loaded.workflow.digest not in known
+        workflow = loaded.workflow if loaded is not None else None
+        return workflow is not None and workflow.digest != self.recorded[project]
 
     @classmethod
     def take(cls, config: Config, names: Sequence[str] = (), *, need_bus: bool = False) -> View:
@@ -83,6 +89,7 @@ class View:
         desks = {name: desk for name, desk in everyone.items() if selects(name) and not desk.state.deleted}
         view = cls(desks, world, seen.revision, reader, clock, surroundings, config.work_dir, seen.projects)
         view.seq = memory.seq
+        view.commits = Git(config.projects_dir, config.limits).commit
         view.holder = reader.holder() if reader is not None else None
         view._seat_files(config)
         for name, desk in desks.items():
@@ -102,10 +109,12 @@ class View:
             workflow = loaded.workflow or self.surroundings.earlier(desk.state.content)
             if workflow is None:
                 continue
+            self.recorded[name] = desk.state.content
             if workflow.digest != desk.state.content:
                 # As it will be once the engine has seen it: that is what a plan is about.
                 desk.state.generation += 1
                 desk.state.content, desk.state.revision = workflow.digest, self.revision
+                desk.state.revisions[str(desk.state.generation)] = self.revision
             desk.state.orphaned = False
             desk.seat(workflow, self.world, config.limits, self.surroundings)
 

@@ -42,11 +42,13 @@ REASONS: Mapping[str, str] = {
 }
 
 
-def in_words(reason: str, *, holder: str = "", detail: str = "") -> str:
-    """The reason with who holds it and the detail, on one line."""
+def in_words(reason: str, *, holder: str = "", detail: str = "", due: str | None = None) -> str:
+    """The reason with who holds it, until when (RFC 3339, UTC) and the detail, on one line."""
     text = REASONS.get(reason, reason)
     if holder:
         text = f"{text} ({holder})"
+    if due:
+        text = f"{text} until {due[:19]}Z"
     return f"{text}: {detail}" if detail else text
 
 

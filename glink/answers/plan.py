@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from glink.reconciler.actions import Dispatch
 from glink.reconciler.desk import Desk
-from glink.reconciler.plan import plan, waits_for
+from glink.reconciler.survey import surveyed
 from glink.view import View
 
 
@@ -32,31 +31,23 @@ def _answer(view: View, desks: list[Desk]) -> Callable[[], Any]:
 
 
 def _planned(desk: Desk, now: float) -> dict[str, Any]:
-    board = desk.board
-    assert board is not None
-    made = plan(board, now=now)
-    acts = {action.step: action for action in made.actions}
+    report, made = surveyed(desk, now)
+    deeds = {action.step: action for action in made.actions}
     steps = []
-    for step, spec in board.workflow.steps.items():
-        decision, action = board.decisions[step], acts.get(step)
-        reason, holder = decision.reason, ""
-        word = "stay" if decision.final else "wait"
-        if action is not None:
-            word, reason = action.verb, action.reason
-        elif not decision.final:
-            reason, holder = waits_for(board, step)
-            word = "may run" if decision.reason == "waiting_for" else "wait"
+    for row in report.steps:
+        deed = deeds.get(row.step)
         steps.append(
             {
-                "step": step,
-                "decision": word,
-                "reason": str(reason),
-                "agent": spec.agent or f"run:{spec.run.using if spec.run else ''}",
-                "holder": holder,
-                "detail": decision.detail,
-                "changed": list(action.wish.changed) if isinstance(action, Dispatch) else [],
-                "after": list(spec.after),
-                "implied": spec.implied,
+                "step": row.step,
+                "decision": deed.verb if deed is not None else "may run" if row.may_run else row.decision,
+                "reason": row.reason,
+                "agent": row.agent,
+                "holder": row.holder,
+                "detail": row.detail,
+                "due": row.due,
+                "changed": row.changed,
+                "after": row.after,
+                "implied": row.implied,
             }
         )
-    return {"project": desk.name, "generation": desk.state.generation, "steps": steps, "wake_at": made.wake_at}
+    return {"project": desk.name, "generation": report.generation, "steps": steps, "wake_at": made.wake_at}

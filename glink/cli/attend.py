@@ -70,6 +70,8 @@ def _conclude(report: dict[str, Any], status: str, as_json: bool) -> int:
         say(f"{report['project']}: {report['sync']}, {report['health']}")
         for row in report["steps"]:
             if row["decision"] != "stay":
-                say(f"  step {row['step']}: {in_words(row['reason'], holder=row['holder'], detail=row['detail'])}")
+                say(
+                    f"  step {row['step']}: {in_words(row['reason'], holder=row['holder'], detail=row['detail'], due=row['due'])}"
+                )
     good = report["sync"] == Sync.SYNCED and report["health"] == Health.HEALTHY
     return 0 if good and status != "failed" else 1

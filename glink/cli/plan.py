@@ -59,7 +59,7 @@ def _print(one: dict[str, Any], *, alone: bool) -> None:
             step["decision"],
             step["agent"],
             _edges(step),
-            escaped(in_words(step["reason"], holder=step["holder"], detail=step["detail"])),
+            escaped(in_words(step["reason"], holder=step["holder"], detail=step["detail"], due=step["due"])),
         )
         for step in steps
         if alone or step["decision"] != "stay"

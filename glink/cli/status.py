@@ -78,7 +78,7 @@ def _one(report: dict[str, Any]) -> None:
             row["agent"],
             str(row["attempts"] or "-"),
             f"{row['seconds']:.2f}" if row["seconds"] is not None else "-",
-            escaped(in_words(row["reason"], holder=row["holder"], detail=row["detail"])),
+            escaped(in_words(row["reason"], holder=row["holder"], detail=row["detail"], due=row["due"])),
         )
         for row in report["steps"]
     ]
@@ -104,7 +104,7 @@ def _trouble(report: dict[str, Any]) -> str:
         return f"{first['path']}:{first['line']}:{first['column']}: {first['what']}"
     bad = [row for row in report["steps"] if row["status"] == "failed" or row["decision"] == "wait"]
     return (
-        f"{bad[0]['step']}: {in_words(bad[0]['reason'], holder=bad[0]['holder'], detail=bad[0]['detail'])}"
+        f"{bad[0]['step']}: {in_words(bad[0]['reason'], holder=bad[0]['holder'], detail=bad[0]['detail'], due=bad[0]['due'])}"
         if bad
         else ""
     )

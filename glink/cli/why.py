@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,8 @@ from glink.cli.shell import (
     show,
 )
 from glink.cli.source import source_of
+from glink.jsontext import dumps
+from glink.words import in_words
 
 
 def command(
@@ -35,29 +38,70 @@ def command(
     answer = source.ask("why_step" if step is not None else "why", project=project, step=step)
     if json:
         show(answer)
-    elif step is None:
-        _whole(answer)
+    elif "causes" not in answer:
+        _print_whole(answer)
     else:
         _print(answer)
 
 
-def _whole(answer: dict[str, Any]) -> None:
+def _print_whole(answer: dict[str, Any]) -> None:
     run = answer["run"]
     say(f"{answer['project']}: {answer['sync']}, {answer['health']}; revision {answer['revision'] or 'none yet'}")
     say(f"last run: #{run['number']} {run['status']}, since {run['since']}" if run else "never ran")
+    if (asked := answer["asked"]) is not None:
+        say(f"last asked for: #{asked['run']} by {asked['by'] or 'nobody'}, {asked['time']}: {_request(asked)}")
+    for one in answer["waiting"]:
+        say(f"waits for its turn: #{one['run']}: {_request(one)}")
+    for one in answer["passed_over"]:
+        say(f"passed over: generation {one['generation']} of {one['revision']}, replaced before it settled")
+    if answer["next"] is not None:
+        say(f"looked at again by itself: {answer['next']}")
     for error in answer["errors"]:
         say(f"invalid: {error['path']}:{error['line']}:{error['column']}: {error['what']}; {error['cure']}")
     for row in answer["steps"]:
         say(f"  {row['step']}: {row['status']}: {row['in_words']}")
 
 
+def _request(asked: dict[str, Any]) -> str:
+    what = f"{asked['cause']}, every step" if asked["force"] else str(asked["cause"])
+    if asked.get("steps"):
+        what = f"{what} of {', '.join(asked['steps'])}"
+    return f"{what}, with {dumps(asked['params']).decode()}" if asked["params"] else what
+
+
 def _print(cause: dict[str, Any]) -> None:
     say(f"{cause['project']} step {cause['step']}: {cause['status']}: {cause['in_words']}")
     say(f"  decision: {cause['decision']} ({cause['reason']})")
     say(f"  revision: {cause['revision'] or 'none yet'}, generation {cause['generation']}")
-    if cause["differs"]:
-        say(f"  differs in: {', '.join(cause['differs'])}")
+    _print_causes("differs in", cause["causes"], "  ")
     for line in cause["task_diff"]:
         say(f"    {line}")
+    _print_ran(cause["ran"], "  ")
     for one in cause["chain"]:
         say(f"  before it, step {one['step']}: {one['status']}: {one['in_words']}")
+        _print_causes("differs in", one["causes"], "    ")
+        _print_ran(one["ran"], "    ")
+
+
+def _print_ran(before: dict[str, Any] | None, margin: str) -> None:
+    if before is None:
+        return
+    run, attempt, generation = before["run"], before["attempt"], before["generation"]
+    say(f"{margin}its answer is of run #{run}, attempt {attempt}, {before['time']}, generation {generation}")
+    say(f"{margin}given away then because: {in_words(before['reason'])}")
+    _print_causes("differed in", before["causes"], margin)
+
+
+def _print_causes(word: str, causes: list[dict[str, Any]], margin: str) -> None:
+    for one in causes:
+        say(f"{margin}{word} {one['part']}: {_BROUGHT[one['by']](one)}")
+        if (commit := one["commit"]) is not None:
+            say(f"{margin}  commit {commit['sha']} by {commit['author']}, {commit['time']}: {commit['subject']}")
+
+
+_BROUGHT: dict[str, Callable[[dict[str, Any]], str]] = {
+    "edit": lambda one: f"edited in generation {one['generation']}, {one['revision'] or 'a revision before the log'}",
+    "step": lambda one: f"another answer of step {', '.join(one['steps'])}",
+    "request": lambda one: f"what run #{one['run']} was asked for with, by {one['who'] or 'nobody'}",
+    "": lambda _: "what it reads on the bus",
+}

@@ -19,7 +19,7 @@ NOUNS = {"workflow", "event", "state", "fold", "stepfold", "world", "report", "r
 DECISIONS = {
     *(
         f"reconciler.{name}"
-        for name in ("actions", "fingerprint", "policy", "gates", "decide", "board", "plan", "wanted")
+        for name in ("actions", "fingerprint", "policy", "gates", "decide", "board", "plan", "wanted", "cause")
     ),
     "watch.settle",
 }

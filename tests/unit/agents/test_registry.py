@@ -14,7 +14,7 @@ from tests.unit.agents.stage import HERE
 
 def test_the_kinds_are_named_in_order() -> None:
     """`script` is no kind: a `run:` step names an interpreter, not an agent."""
-    assert registry.kinds() == ("command", "echo", "python")
+    assert registry.kinds() == ("command", "echo", "pull", "python")
 
 
 def test_every_kind_has_closed_strict_options() -> None:

@@ -8,6 +8,7 @@ import typer
 
 from glink.app import View
 from glink.cli.shell import ConfigOption, JsonOption, MaybeProject, configured, say, show, table
+from glink.errors import Problem
 from glink.reconciler.survey import survey
 from glink.report import Report
 from glink.words import escaped, in_words
@@ -54,7 +55,7 @@ def _one(report: Report) -> None:
     say(f"{report.project}   {report.sync}   {report.health}   {_run(report)}")
     say(f"generation {report.generation} of {report.revision}" if report.generation else "never seen by an engine yet")
     for error in report.errors:
-        say(f"  {error['path']}:{error['line']}:{error['column']}: {error['where']}: {error['what']}; {error['cure']}")
+        say(f"  {Problem(**error)}")
     rows = [
         (
             row.step,
@@ -84,8 +85,7 @@ def _progress(report: Report) -> str:
 
 def _trouble(report: Report) -> str:
     if report.errors:
-        first = report.errors[0]
-        return f"{first['path']}:{first['line']}:{first['column']}: {first['what']}"
+        return str(Problem(**report.errors[0]))
     bad = [row for row in report.steps if row.status == "failed" or row.decision == "wait"]
     return (
         f"{bad[0].step}: {in_words(bad[0].reason, holder=bad[0].holder, detail=bad[0].detail, due=bad[0].due)}"

@@ -13,7 +13,7 @@ import typer
 from glink.app import View
 from glink.cli.shell import ConfigOption, JsonOption, Project, configured, say, show
 from glink.config import Config
-from glink.errors import UsageError
+from glink.errors import Problem, UsageError
 from glink.event import Record
 from glink.jsontext import dumps
 from glink.reconciler.actions import Reason
@@ -167,7 +167,7 @@ def _print_whole(report: Report, answer: dict[str, Any]) -> None:
     if answer["next"] is not None:
         say(f"looked at again by itself: {answer['next']}")
     for error in report.errors:
-        say(f"invalid: {error['path']}:{error['line']}:{error['column']}: {error['what']}; {error['cure']}")
+        say(f"invalid: {Problem(**error)}")
     for row in report.steps:
         say(f"  {row.step}: {row.status}: {in_words(row.reason, holder=row.holder, detail=row.detail, due=row.due)}")
 

@@ -18,6 +18,7 @@ from glink.cli.shell import (
     table,
 )
 from glink.cli.source import Source, source_of
+from glink.errors import Problem
 from glink.words import escaped, in_words
 
 
@@ -70,7 +71,7 @@ def _one(report: dict[str, Any]) -> None:
         else "never seen by an engine yet"
     )
     for error in report["errors"]:
-        say(f"  {error['path']}:{error['line']}:{error['column']}: {error['where']}: {error['what']}; {error['cure']}")
+        say(f"  {Problem(**error)}")
     rows = [
         (
             row["step"],
@@ -100,8 +101,7 @@ def _progress(report: dict[str, Any]) -> str:
 
 def _trouble(report: dict[str, Any]) -> str:
     if report["errors"]:
-        first = report["errors"][0]
-        return f"{first['path']}:{first['line']}:{first['column']}: {first['what']}"
+        return str(Problem(**report["errors"][0]))
     bad = [row for row in report["steps"] if row["status"] == "failed" or row["decision"] == "wait"]
     return (
         f"{bad[0]['step']}: {in_words(bad[0]['reason'], holder=bad[0]['holder'], detail=bad[0]['detail'], due=bad[0]['due'])}"

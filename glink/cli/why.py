@@ -18,6 +18,7 @@ from glink.cli.shell import (
     show,
 )
 from glink.cli.source import source_of
+from glink.errors import Problem
 from glink.jsontext import dumps
 from glink.words import in_words
 
@@ -57,7 +58,7 @@ def _print_whole(answer: dict[str, Any]) -> None:
     if answer["next"] is not None:
         say(f"looked at again by itself: {answer['next']}")
     for error in answer["errors"]:
-        say(f"invalid: {error['path']}:{error['line']}:{error['column']}: {error['what']}; {error['cure']}")
+        say(f"invalid: {Problem(**error)}")
     for row in answer["steps"]:
         say(f"  {row['step']}: {row['status']}: {row['in_words']}")
 

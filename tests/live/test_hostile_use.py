@@ -159,3 +159,12 @@ def test_a_step_that_is_gone_is_orphaned_and_what_it_answered_is_kept(place: Hom
     assert place.glink("output", "p", "2").stdout == "one two\n"
     (place.path / "projects" / "p.yaml").unlink()
     assert [row["reason"] for row in place.status("p")["steps"]] == ["orphaned", "orphaned"]
+
+
+def test_a_problem_without_a_place_in_its_file_shows_none(place: Home) -> None:
+    (place.path / "projects" / "-rf.yaml").write_text(TWO)
+    (line,) = [
+        one for one in place.glink("status", "--", "-rf").stdout.splitlines() if "rename" in one and "=" not in one
+    ]
+    assert line.startswith('  projects/-rf.yaml: the name has a part "-rf" that is not letters')
+    assert place.glink("why", "--", "-rf").stdout.splitlines()[2].startswith("invalid: projects/-rf.yaml: the name")

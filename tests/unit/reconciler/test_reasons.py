@@ -68,7 +68,7 @@ class Scene:
         self.rig.time.at += seconds
         desk = Desk("p", state)
         wanted = workflow("p", *steps) if steps else self.wanted
-        desk.seat(Workflow.of(wanted), self.rig.conductor.world, Limits(), self.rig.conductor.surroundings)
+        desk.seat(Workflow.of(wanted), self.rig.conductor.world, Limits(), self.rig.conductor.books.surroundings)
         return desk
 
 
@@ -111,6 +111,11 @@ def parent_asked(scene: Scene) -> Desk:
     return scene.see(A, B).settled().look(event=request(steps=["a"]))
 
 
+def serve_only(scene: Scene) -> Desk:
+    scene.rig.conductor.world.serve_only = True
+    return scene.see(A).look()
+
+
 HOLD = {"on_change": "hold"}
 MAKE: dict[Reason, tuple[str, Callable[[Scene], Desk]]] = {
     Reason.NEVER_RAN: ("n", never_ran),
@@ -138,6 +143,7 @@ MAKE: dict[Reason, tuple[str, Callable[[Scene], Desk]]] = {
     Reason.AGENT_PAUSED: ("a", lambda one: one.see(A).answer("a", "auth").look()),
     Reason.HELD: ("a", lambda one: one.see(step("a", **HOLD)).settled().look(step("a", "new", **HOLD))),
     Reason.SUSPENDED: ("a", lambda one: one.see(A).settled().ask("suspend").look(step("a", "new"))),
+    Reason.SERVE_ONLY: ("a", serve_only),
     Reason.OTHER_ENGINE: ("a", lambda one: one.see(step("a", side_effects=True)).look()),
     Reason.SPEC_INVALID: ("a", spec_invalid),
     Reason.NO_WORKER: ("a", lambda one: one.see(step("a", agent="nobody")).look()),

@@ -205,4 +205,6 @@ def call(application: Any, method: str, target: str, body: bytes, fields: dict[s
     begun: list[Any] = []
     pieces = application(environ, lambda status, headers, fault=None: begun.extend((status, headers)))
     read = b"".join(pieces)
+    if hasattr(pieces, "close"):
+        pieces.close()
     return Answer(int(begun[0][:3]), {name.lower(): text for name, text in begun[1]}, read)

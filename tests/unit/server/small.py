@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote
 
 from pydantic import Field
@@ -137,7 +137,7 @@ class Small:
                 (Scope.WRITE, Scope.WORK),
                 noted,
                 "a note",
-                body=Note | list[Note],
+                body=Note | Annotated[list[Note], Field(min_length=1, max_length=100)],
                 keyed=True,
                 replies={201: {"type": "object", "required": ["seq"]}},
             ),

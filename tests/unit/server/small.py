@@ -70,7 +70,10 @@ class Stored:
             return records[-1]["seq"]
 
     def notes(self, count: int, project: str = "team-a/x", kind: str = "note.a") -> int:
-        return self.write(*({"type": kind, "project": project, "data": {"n": n}} for n in range(count)))
+        for start in range(0, count, 5_000):
+            numbers = range(start, min(start + 5_000, count))
+            self.write(*({"type": kind, "project": project, "data": {"n": n}} for n in numbers))
+        return self.durable_seq
 
 
 @dataclass

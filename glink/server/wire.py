@@ -24,7 +24,7 @@ from glink.limits import Limits
 from glink.server.problem import CONTENT_TYPE, problem_body
 
 STREAM: Final = "glink.stream"
-_DIGITS: Final = 18
+_LENGTH: Final = re.compile(rb"[^:]+:[ \t]*[0-9]{1,18}[ \t]*")
 _HEAD_LINE: Final = re.compile(rb"([!#$%&'*+\-.^`|~0-9A-Za-z]+):[^\x00-\x08\x0a-\x1f\x7f]*", re.ASCII)
 # Who sends one of these twice wants two readers to see different things.
 _ONCE: Final = frozenset(
@@ -57,12 +57,14 @@ class Parser(HTTPRequestParser):
             name = found[1].lower()
             if name in seen and name in _ONCE:
                 raise ParsingError(f"the header {name.decode()} is given twice")
+            if name == b"content-length" and not _LENGTH.fullmatch(line):
+                raise ParsingError("Content-Length is invalid")
+            if name == b"transfer-encoding" and line.lower().count(b"chunked") > 1:
+                raise ParsingError("Transfer-Encoding is chunked twice")
             seen.add(name)
         if b"transfer-encoding" in seen and (b"content-length" in seen or first.endswith(b"1.0")):
             raise ParsingError("Transfer-Encoding stands beside Content-Length, or in HTTP/1.0")
         super().parse_header(header_plus)
-        if len(self.headers.get("CONTENT_LENGTH", "")) > _DIGITS:
-            raise ParsingError("Content-Length is too long")
 
 
 class Refusal(ErrorTask):

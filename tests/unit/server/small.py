@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote
 
 from pydantic import Field
@@ -70,7 +70,10 @@ class Stored:
             return records[-1]["seq"]
 
     def notes(self, count: int, project: str = "team-a/x", kind: str = "note.a") -> int:
-        return self.write(*({"type": kind, "project": project, "data": {"n": n}} for n in range(count)))
+        for start in range(0, count, 5_000):
+            numbers = range(start, min(start + 5_000, count))
+            self.write(*({"type": kind, "project": project, "data": {"n": n}} for n in numbers))
+        return self.durable_seq
 
 
 @dataclass
@@ -137,7 +140,7 @@ class Small:
                 (Scope.WRITE, Scope.WORK),
                 noted,
                 "a note",
-                body=Note | list[Note],
+                body=Note | Annotated[list[Note], Field(min_length=1, max_length=100)],
                 keyed=True,
                 replies={201: {"type": "object", "required": ["seq"]}},
             ),
@@ -205,4 +208,6 @@ def call(application: Any, method: str, target: str, body: bytes, fields: dict[s
     begun: list[Any] = []
     pieces = application(environ, lambda status, headers, fault=None: begun.extend((status, headers)))
     read = b"".join(pieces)
+    if hasattr(pieces, "close"):
+        pieces.close()
     return Answer(int(begun[0][:3]), {name.lower(): text for name, text in begun[1]}, read)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from glink import digest
 from glink.agents.agent import Adoption, Agent, ErrorClass, Failure, Outcome, Task
@@ -27,7 +27,7 @@ from glink.reconciler.inbox import Result
 from glink.workflow import Output
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Job:
     """A task with what the engine itself does around it: files in, artifacts and the shape of the answer out."""
 
@@ -85,6 +85,10 @@ class Leash:
                     os.close(descriptor)
 
 
+# For agents that answer at once: nobody has the time to pull at it.
+_UNHELD: Final = Leash()
+
+
 class Dispatcher:
     """Runs attempts, up to `concurrency` at once. `start`, `adopt`, `cancel` and `stop` are the conductor's."""
 
@@ -104,18 +108,17 @@ class Dispatcher:
 
     def start(self, job: Job) -> None:
         """Begin the attempt; the result comes through `deliver`, at once for an instant agent."""
-        fence = job.task.fence
-        leash = self._leashes[fence] = Leash()
         try:
             agent = self._agent(job.agent)
-            leash.adoptable = agent.adoptable
+            adoptable = agent.adoptable
         except Exception as error:  # a third party's kind may raise anything while it is set up
-            self._finish(job, _failed(job, _internal(error, ErrorClass.CONFIG), Outcome(), 0.0), leash)
+            self._deliver(_failed(job, _internal(error, ErrorClass.CONFIG), Outcome(), 0.0))
             return
         if agent.instant and job.plain:
-            self._finish(job, self._ask(agent, job, job.task, leash), leash)
-        else:
-            self._pool.submit(self._attempt, agent, job, leash)
+            self._deliver(self._ask(agent, job, job.task, _UNHELD))
+            return
+        leash = self._leashes[job.task.fence] = Leash(adoptable=adoptable)
+        self._pool.submit(self._attempt, agent, job, leash)
 
     def adopt(self, job: Job, *, same_boot: bool) -> Adoption:
         """Look at what an earlier engine left running; RUNNING and FINISHED are waited for, the rest is the caller's."""
@@ -183,7 +186,7 @@ class Dispatcher:
         task = replace(job.task, folder=folder)
         self._complete(lambda: agent.run(task, leash), job, task, leash)
 
-    def _ask(self, agent: Agent, job: Job, task: Task, leash: Leash) -> Result | None:
+    def _ask(self, agent: Agent, job: Job, task: Task, leash: Leash) -> Result:
         started = monotonic()
         try:
             outcome = agent.run(task, leash)

@@ -120,17 +120,19 @@ class Board:
         self._acting.clear()
         self._orphans = None
         self.open = self.running = self.unsound = 0
-        decisions = self.decisions
+        decisions, unmet = self.decisions, self.unmet
         parents = self.workflow.graph.parents
         for step in self.workflow.graph.order:
-            self._foresee(step)
-            unmet = 0
+            if step not in self._recipes:
+                self._foresee(step)
+            count = 0
             for parent in parents[step]:
                 if not decisions[parent].final:
-                    unmet += 1
-            self.unmet[step] = unmet
+                    count += 1
+            unmet[step] = count
             decision = decisions[step] = decide(self, step)
-            self._account(step, None, decision)
+            if decision.reason is not Reason.UP_TO_DATE:  # which counts nowhere
+                self._account(step, None, decision)
 
     def _foresee(self, step: str) -> None:
         """What needs no other step's answer is done when the project is seated, so that a step's turn costs only the step."""

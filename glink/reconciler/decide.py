@@ -70,6 +70,8 @@ def _join(board: Board, spec: Step, past: StepState, floor: int) -> Decision | N
             skipped = parent
         elif not (decision.status is Status.FAILED and decision.sound):
             failed = parent
+    if good == len(spec.after):
+        return None
     match spec.join:
         case Join.ALL_DONE:
             return None

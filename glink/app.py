@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from glink import collector
 from glink.agents.agent import Agent
 from glink.bus.bus import Bus
 from glink.bus.reader import BusReader
@@ -249,7 +250,7 @@ class Engine:
             source = _source(config, clock, selects, deliver=_storing(bus, inbox.put), watch=watch)
             engine = cls(config, conductor, source, dispatcher, inbox, bus, _records=acts)
             if acts:
-                _calm_collector()
+                collector.calm()
                 conductor.start()
             _storing(bus, inbox.put)(source.scan())
         except BaseException:
@@ -302,14 +303,6 @@ class Engine:
         self.dispatcher.let_go(kill=False)
         self.dispatcher.close()
         self.conductor.stop(record=self._records)
-
-
-def _calm_collector() -> None:
-    """A daemon makes little cyclic garbage and holds much that lives on: looked for less often, it costs a step nothing."""
-    import gc
-
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def actor() -> str:

@@ -6,12 +6,51 @@ import argparse
 import json
 import tempfile
 from collections.abc import Callable
+from functools import partial
+from itertools import count
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
-from bench import floor, loading, steps, watching
+from bench import commands, floor, loading, settled, steps, watching
+from glink import collector
 
 ROOT = Path(__file__).parents[1]
+WIDTHS = (4, 36, 18, 24, 7, 22)
+
+Measure = Callable[[], float]
+
+
+class Table:
+    """The rows as they come in. Each round measures the floor, then Glink; ratios are of one round."""
+
+    def __init__(self, folder: Path, *, quick: bool) -> None:
+        self.quick = quick
+        self.rounds = 1 if quick else 5
+        self.rows: list[dict[str, str]] = []
+        self.folder = folder
+        self._names = count()
+
+    def fresh(self) -> Path:
+        """A folder that is not there yet."""
+        return self.folder / str(next(self._names))
+
+    def size(self, usual: int) -> int:
+        """How much to do: a twentieth is enough to see that it runs."""
+        return max(usual // 20, 5) if self.quick else usual
+
+    def measure(self, line: str, work: str, low: Measure, own: Measure, goal: str, *, rounds: int = 0) -> None:
+        """Alternate floor and Glink, and take the medians."""
+        pairs = [(low(), own()) for _ in range(rounds if rounds and not self.quick else self.rounds)]
+        self.add(line, work, pairs, goal)
+
+    def add(self, line: str, work: str, pairs: list[tuple[float, float]], goal: str, more: str = "") -> None:
+        """One row of the table, from (floor, Glink) in milliseconds."""
+        low, own = (median(side) for side in zip(*pairs, strict=True))
+        ratio = median(one / least for least, one in pairs)
+        cells = (line, work, f"floor {low:.3f} ms", f"{own:.3f} ms{more}", f"{ratio:.2f}", goal)
+        row = dict(zip(("line", "work", "floor", "glink", "ratio", "goal"), cells, strict=True))
+        self.rows.append(row)
+        print("  ".join(cell.ljust(width) for cell, width in zip(cells, WIDTHS, strict=True)), flush=True)
 
 
 def main() -> None:
@@ -19,69 +58,117 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: does it run at all?")
     parser.add_argument("--dir", type=Path, default=Path(), help="where to work; the disk that is measured")
+    parser.add_argument("--lines", default="", help="only these, such as 1,12")
     options = parser.parse_args()
+    commands.compiled()
+    collector.calm()
     with tempfile.TemporaryDirectory(dir=options.dir, prefix=".bench-") as folder:
-        rows = measure(Path(folder), quick=options.quick)
-    for row in rows:
-        print(
-            "  ".join(str(cell).ljust(width) for cell, width in zip(row.values(), (4, 34, 24, 24, 8, 20), strict=True))
-        )
-    (ROOT / "bench" / "results.json").write_text(json.dumps(rows, indent=2) + "\n")
+        table = Table(Path(folder), quick=options.quick)
+        for line, run in LINES.items():
+            if not options.lines or line in options.lines.split(","):
+                run(table)
+    (ROOT / "bench" / "results.json").write_text(json.dumps(table.rows, indent=2) + "\n")
 
 
-def measure(folder: Path, *, quick: bool) -> list[dict[str, str]]:
-    """All rows; each a mapping of line, work, floor, glink, ratio, goal."""
-    rounds = 1 if quick else 5
-    rows: list[dict[str, str]] = []
-    names = iter(range(1_000_000))
-
-    def fresh() -> Path:
-        return folder / str(next(names))
-
-    def add(line: str, work: str, low: float, own: float, goal: str, more: str = "") -> None:
-        ratio = f"{own / low:.2f}"
-        cells = (line, work, f"floor {low:.3f} ms", f"{own:.3f} ms{more}", ratio, goal)
-        rows.append(dict(zip(("line", "work", "floor", "glink", "ratio", "goal"), cells, strict=True)))
-
-    def paired(count: int, *, fan: bool, agent: str = "instant") -> tuple[float, float, float]:
-        found = []
-        for _ in range(rounds):
-            low = floor.two_records_one_sync(folder)
-            own = steps.settle(fresh(), count, fan=fan, agent=agent)
-            found.append((low, own.ms, own.bytes))
-        return tuple(median(one[part] for one in found) for part in range(3))  # type: ignore[return-value]
-
-    sizes = (20, 40) if quick else (200, 1_000)
-    for count in (*sizes, *(() if quick else (10_000,))):
-        low, own, size = paired(count, fan=False)
-        add("1", f"chain of {count} steps", low, own, "<= 1.6 F", f", {size:.0f} B")
-    low, own, _ = paired(sizes[0], fan=False, agent="pooled")
-    add("1", f"chain of {sizes[0]}, pool, 1 ms each", low, own, "<= 2.5 F + 1 ms")
-    for count in (sizes[0], *(() if quick else (10_000,))):
-        low, own, size = paired(count, fan=True)
-        add("2", f"fan-out of {count} steps, 8 at once", low, own, "<= 0.16 ms", f", {size:.0f} B")
-    p50, p99 = watching.save_to_dispatch(fresh(), 5 if quick else 100)
-    add("6", "save to durable dispatch, p50", 0.7, p50, "<= 40 ms")
-    add("6", "save to durable dispatch, p99", 3.3, p99, "<= 60 ms")
-    text = loading.text_of(50 if quick else 1_000)
-    low = median(floor.yaml_events(text) for _ in range(rounds))
-    own = median(loading.load(fresh(), text) for _ in range(rounds))
-    add("12", f"load {len(text) // 1000} KB", low, own, "<= 60 ms")
-    start = median(_several(floor.python_start, rounds))
-    add("13", "glink --version", start, median(_several(loading.version, rounds)), "<= 40 ms")
-    up = median(_several(lambda: loading.ready(_made(fresh()), ROOT), rounds))
-    add("13", "glink up ready on the examples", start, up, "<= 500 ms")
-    return rows
+def chain(table: Table) -> None:
+    """Line 1."""
+    for size in (table.size(200), table.size(1_000), table.size(10_000)):
+        _steps(table, "1", f"chain of {size} steps", size, goal="<= 1.6 F")
+    size = table.size(200)
+    _steps(table, "1", f"chain of {size}, pool, 1 ms each", size, agent="pooled", goal="<= 2.5 F + 1 ms")
 
 
-def _several(measured: Callable[[], float], rounds: int) -> list[float]:
-    return [measured() for _ in range(rounds)]
+def fan_out(table: Table) -> None:
+    """Line 2."""
+    for size in (table.size(200), table.size(10_000)):
+        _steps(table, "2", f"fan-out of {size} steps, 8 at once", size, fan=True, goal="<= 0.16 ms")
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    return folder
+def _steps(
+    table: Table, line: str, work: str, size: int, *, goal: str, fan: bool = False, agent: str = "instant"
+) -> None:
+    pairs, sizes = [], []
+    for _ in range(table.rounds):
+        low = floor.two_records_one_sync(table.folder)
+        own = steps.settle(table.fresh(), size, fan=fan, agent=agent)
+        pairs.append((low, own.ms))
+        sizes.append(own.bytes)
+    table.add(line, work, pairs, goal, f", {median(sizes):.0f} B")
 
+
+def programs(table: Table) -> None:
+    """Line 3."""
+    size = table.size(200)
+
+    def own(*, fan: bool) -> float:
+        return steps.settle(table.fresh(), size, fan=fan, agent="program").ms
+
+    low = partial(floor.programs, table.folder, count=size)
+    table.measure("3", "programs, one by one", partial(low, at_once=1), partial(own, fan=False), "<= 1.5")
+    table.measure("3", "programs, 8 at once", partial(low, at_once=8), partial(own, fan=True), "<= 1.5, <= 1.0 ms")
+
+
+def cold_plan(table: Table) -> None:
+    """Line 4."""
+    size = table.size(1_000)
+    for projects, goal in ((1, "<= 250 ms"), (10, "<= 400 ms")):
+        home = table.fresh()
+        settled.settled(home, projects=projects, steps=size).close()
+        work = f"glink plan, cold, {projects * size} steps"
+        table.measure("4", work, floor.python_start, partial(settled.plan, home), goal)
+
+
+def nothing_to_do(table: Table) -> None:
+    """Line 5."""
+    tree = settled.Tree(table.fresh(), table.size(10_000))
+
+    def stats() -> float:
+        return floor.stats(tree.root)
+
+    table.measure("5", f"rescan of {table.size(10_000)} files", stats, tree.rescan, "<= 50 ms")
+    size = table.size(1_000)
+    engine = settled.settled(table.fresh(), projects=1, steps=size)
+    table.measure("5", f"pass, {size} steps, none touched", stats, lambda: settled.look(engine, steps=()), "<= 1 ms")
+    table.measure("5", f"pass, {size} steps, all checked", stats, lambda: settled.look(engine, steps=None), "<= 2 ms")
+    engine.close()
+
+
+def watching_files(table: Table) -> None:
+    """Line 6."""
+    saves = table.size(100)
+    low, own = floor.watchdog_callbacks(table.fresh(), saves), watching.save_to_dispatch(table.fresh(), saves)
+    for name, at, goal in (("p50", 49, "<= 40 ms"), ("p99", 98, "<= 60 ms")):
+        pair = (quantiles(low, n=100)[at], quantiles(own, n=100)[at])
+        table.add("6", f"save to durable dispatch, {name}", [pair], goal)
+
+
+def loaded(table: Table) -> None:
+    """Line 12."""
+    text = loading.text_of(table.size(1_000))
+    goal = "<= 60 ms: 2.6"
+    work = f"load {len(text) // 1000} KB"
+    table.measure(
+        "12", work, lambda: floor.yaml_events(text), lambda: loading.load(table.fresh(), text), goal, rounds=15
+    )
+
+
+def starts(table: Table) -> None:
+    """Line 13."""
+    table.measure("13", "glink --version", floor.python_start, commands.version, "<= 40 ms")
+    ready = "glink up ready on the examples"
+    table.measure("13", ready, floor.python_start, lambda: commands.ready(table.fresh(), ROOT), "<= 500 ms")
+
+
+LINES: dict[str, Callable[[Table], None]] = {
+    "1": chain,
+    "2": fan_out,
+    "3": programs,
+    "4": cold_plan,
+    "5": nothing_to_do,
+    "6": watching_files,
+    "12": loaded,
+    "13": starts,
+}
 
 if __name__ == "__main__":
     main()

@@ -1,12 +1,11 @@
-"""Lines 12 and 13: loading a workflow, and starting."""
+"""Line 12: loading a workflow."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from pathlib import Path
 
+from bench.floor import milliseconds
+from glink.errors import Problem
 from glink.limits import Limits
 from glink.project import load_project
 
@@ -39,33 +38,8 @@ def load(folder: Path, text: str) -> float:
     file = folder / "p.yaml"
     file.write_text(text)
     forget()
-    began = time.perf_counter()
-    loaded = load_project("p", file, folder, limits=Limits(), config=None)
-    took = time.perf_counter() - began
-    if loaded.problems:
-        raise RuntimeError(str(loaded.problems[0]))
-    return took * 1e3
-
-
-def version() -> float:
-    """Milliseconds of `glink --version`."""
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "glink", "--version"], check=True, stdout=subprocess.DEVNULL)
-    return (time.perf_counter() - began) * 1e3
-
-
-def ready(folder: Path, examples: Path) -> float:
-    """Milliseconds until `glink up` on the examples answers on its channel."""
-    import shutil
-    import signal
-
-    shutil.copytree(examples / "projects", folder / "projects", ignore=shutil.ignore_patterns("release-notes*"))
-    shutil.copy(examples / "glink-config.yaml", folder)
-    began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "glink", "up"], cwd=folder, stdout=subprocess.DEVNULL)
-    while not (folder / "bus" / "channel").exists():
-        time.sleep(0.002)
-    took = time.perf_counter() - began
-    process.send_signal(signal.SIGTERM)
-    process.wait(30)
-    return took * 1e3
+    problems: list[Problem] = []
+    took = milliseconds(lambda: problems.extend(load_project("p", file, folder, limits=Limits(), config=None).problems))
+    if problems:
+        raise RuntimeError(str(problems[0]))
+    return took

@@ -1,4 +1,4 @@
-"""Lines 1 and 2: no-op steps through the whole engine, durable, ms a step."""
+"""Lines 1, 2 and 3: steps through the whole engine, durable, ms a step."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.floor import PROGRAM
 from glink.app import Engine
 from glink.config import load_config
-from glink.reconciler.inbox import Inbox
 
 CONFIG = """
 concurrency: {concurrency}
 limits: {{steps: 20000, project_bytes: 16000000, file_bytes: 16000000, yaml_nodes: 2000000}}
 agents:
   instant: {{type: echo}}
-  pooled: {{type: echo, delay: 1us}}
+  pooled: {{type: echo, delay: 1ms}}
+  program: {{type: command, command: {program}}}
 """
 
 
@@ -27,24 +28,32 @@ class Figures:
     bytes: float
 
 
-def home(folder: Path, count: int, *, fan: bool, agent: str = "instant") -> None:
-    """Write a project of `count` steps with distinct texts and its configuration."""
+def home(folder: Path, count: int, *, fan: bool, agent: str = "instant", projects: int = 1) -> None:
+    """Write a configuration and projects of `count` steps each, with distinct texts."""
     (folder / "projects").mkdir(parents=True)
-    config = CONFIG.format(concurrency=8 if fan else 64)
-    (folder / "glink-config.yaml").write_text(config.replace("1us", "1ms"))
+    config = CONFIG.format(concurrency=8 if fan else 64, program=PROGRAM)
+    (folder / "glink-config.yaml").write_text(config)
     mode = "parallel" if fan else "sequential"
-    lines = [f"  - {{step: {number}, agent: {agent}, task: do {number}, context: none}}" for number in range(count)]
-    (folder / "projects" / "p.yaml").write_text(f"mode: {mode}\nsteps:\n" + "\n".join(lines) + "\n")
+    for project in range(projects):
+        lines = [
+            f"  - {{step: {number}, agent: {agent}, task: do {project} {number}, context: none}}"
+            for number in range(count)
+        ]
+        name = "p.yaml" if projects == 1 else f"p{project}.yaml"
+        (folder / "projects" / name).write_text(f"mode: {mode}\nsteps:\n" + "\n".join(lines) + "\n")
+
+
+def opened(folder: Path, *, sync: bool = True) -> Engine:
+    """The engine over a home, everything loaded and nothing dispatched yet."""
+    return Engine.open(load_config(None, environ={}, folder=folder), watch=False, sync=sync)
 
 
 def settle(folder: Path, count: int, *, fan: bool, agent: str = "instant") -> Figures:
-    """Time from the first dispatch to settled; loaded beforehand, as the clock starts after the first pass."""
+    """Time to settled, of all steps but those that the first pass gives away: the project is loaded beforehand."""
     home(folder, count, fan=fan, agent=agent)
-    config = load_config(None, environ={}, folder=folder)
-    engine = Engine.open(config, watch=False)
+    engine = opened(folder)
     conductor = engine.conductor
     conductor.turn(0)
-    assert isinstance(engine.inbox, Inbox)
     began = time.perf_counter()
     conductor.run(until=lambda: conductor.quiet)
     took = time.perf_counter() - began
@@ -52,5 +61,5 @@ def settle(folder: Path, count: int, *, fan: bool, agent: str = "instant") -> Fi
     engine.close()
     if settled is None or settled.status != "succeeded":
         raise RuntimeError("the project did not settle")
-    size = sum(file.stat().st_size for file in (config.bus_dir / "events").iterdir())
+    size = sum(file.stat().st_size for file in (engine.config.bus_dir / "events").glob("*.jsonl"))
     return Figures(took * 1e3 / count, size / count)

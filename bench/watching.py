@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from statistics import quantiles
 
 from bench.steps import home
 from glink.app import Engine
@@ -12,8 +11,8 @@ from glink.config import load_config
 from glink.event import Record
 
 
-def save_to_dispatch(folder: Path, saves: int = 100) -> tuple[float, float]:
-    """Milliseconds, p50 and p99, from before `os.replace` to after the sync of the dispatch."""
+def save_to_dispatch(folder: Path, saves: int) -> list[float]:
+    """Milliseconds from before each `os.replace` to after the sync of the dispatch."""
     home(folder, 3, fan=False)
     heard: list[float] = []
 
@@ -31,7 +30,7 @@ def save_to_dispatch(folder: Path, saves: int = 100) -> tuple[float, float]:
         time.sleep(0.15)
         heard.clear()
         temporary = folder / "projects" / ".p.tmp"
-        temporary.write_text(text.replace("do 0,", f"do 0 again {number},"))
+        temporary.write_text(text.replace("do 0 0,", f"do 0 0 again {number},"))
         began = time.perf_counter()
         temporary.replace(file)
         while not heard:
@@ -40,5 +39,4 @@ def save_to_dispatch(folder: Path, saves: int = 100) -> tuple[float, float]:
     engine.stop()
     thread.join()
     engine.close()
-    cuts = quantiles(took, n=100)
-    return cuts[49], cuts[98]
+    return took

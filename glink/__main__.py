@@ -16,6 +16,9 @@ def main() -> None:
     # Looking for pydantic's plug-ins reads the metadata of every installed distribution; Glink has none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from glink.cli.main import run
+    from glink.collector import calm
+
+    calm()
 
     sys.exit(run(sys.argv[1:]))
 

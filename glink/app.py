@@ -11,6 +11,7 @@ from functools import cache
 from threading import Thread
 from typing import Any
 
+from glink import collector
 from glink.agents.agent import Agent
 from glink.bus.bus import Bus
 from glink.channel import Channel
@@ -101,7 +102,7 @@ class Engine:
             source = source_of(config, clock, selects, deliver=_storing(bus, inbox.put), watch=watch)
             engine = cls(config, conductor, source, dispatcher, inbox, bus, _records=acts)
             if acts:
-                _calm_collector()
+                collector.calm()
                 conductor.keep_within_time(seconds=config.retention_days * 86_400.0, work=config.work_dir)
                 conductor.start()
             _storing(bus, inbox.put)(source.scan())
@@ -155,14 +156,6 @@ class Engine:
         self.dispatcher.let_go(kill=False)
         self.dispatcher.close()
         self.conductor.stop(record=self._records)
-
-
-def _calm_collector() -> None:
-    """A daemon makes little cyclic garbage and holds much that lives on: looked for less often, it costs a step nothing."""
-    import gc
-
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def _agents(config: Config) -> Callable[[str], Agent]:

@@ -69,9 +69,9 @@ class Program:
     exit_record: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Task:
-    """All that an agent is given.
+    """All that an agent is given; to be read only. Not frozen: that would cost each step four times the making of it.
 
     `text` is the rendered task with its appended context; `bare` the same without the context. `context` is the JSON
     value of the context file ({"project", "run", "step", "params", "steps": {id: {status, output, files}}}) or None.

@@ -125,12 +125,12 @@ def disk_errors(deed: str) -> Iterator[None]:
 
 def write_at(disk: Disk, fd: int, data: bytes, offset: int) -> None:
     """All of `data` at `offset`, over as many short writes as it takes."""
-    rest = memoryview(data)
+    rest: bytes | memoryview = data
     while rest:
         done = disk.pwrite(fd, rest, offset)
         if done <= 0:
             raise OSError(errno.EIO, "the disk takes no more bytes and gives no reason")
-        rest = rest[done:]
+        rest = memoryview(rest)[done:] if done < len(rest) else b""
         offset += done
 
 

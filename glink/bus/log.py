@@ -148,7 +148,7 @@ class Log:
         if self.durable.seq < self._header.first:
             return False
         full = self.durable.offset + self.staged_bytes > self._segment_bytes
-        return full or self._time()[_DAY] > self._header.time[_DAY]
+        return full or self._second[1][_DAY] > self._header.time[_DAY]  # of what was staged last
 
     def _roll(self) -> None:
         """The next segment counts, and is appended to, once the one before it is sealed and its own name is synced."""
@@ -218,8 +218,10 @@ class Log:
             raise BusError(f"{deed}: {error}", errno=error.errno) from error
 
     def _fdatasync(self) -> None:
-        with self._unrepeatable():
+        try:
             self._disk.fdatasync(self._fd)
+        except OSError as error:
+            raise self._poisoned(error) from error
 
     def _advance(self, lines: list[bytes], crc: bytes) -> None:
         offset = self.durable.offset
@@ -269,8 +271,9 @@ class Log:
         return self._events / segment.name_of(self._header.first)
 
     def _time(self) -> str:
-        """`text_of(now)`, formatting the date only when the second changes."""
-        second, micros = divmod(round(self._now() * 1_000_000), 1_000_000)
+        """`text_of(now)` cut off at microseconds, formatting the date only when the second changes."""
+        now = self._now()
+        second = int(now)
         if second != self._second[0]:
             self._second = (second, text_of(second)[:20])
-        return f"{self._second[1]}{micros:06d}Z"
+        return f"{self._second[1]}{int((now - second) * 1_000_000):06d}Z"

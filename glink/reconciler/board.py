@@ -10,6 +10,7 @@ The conductor owns a board for each project; `glink plan` and `glink status` bui
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Any
@@ -17,10 +18,10 @@ from typing import Any
 from glink.clock import text_of
 from glink.limits import Limits
 from glink.reconciler.actions import Decision, Reason
-from glink.reconciler.decide import IN_FLIGHT, decide
+from glink.reconciler.decide import IN_FLIGHT, decide, fingerprint_of
 from glink.reconciler.fingerprint import Bodies, Recipe, StepValues, recipe_of
 from glink.state import Answer, ProjectState
-from glink.templates.template import NoteQuery
+from glink.templates.template import NoteQuery, RenderProblem
 from glink.workflow import Step, Workflow
 from glink.world import World
 
@@ -119,17 +120,26 @@ class Board:
         self._acting.clear()
         self._orphans = None
         self.open = self.running = self.unsound = 0
-        decisions = self.decisions
+        decisions, unmet = self.decisions, self.unmet
         parents = self.workflow.graph.parents
         for step in self.workflow.graph.order:
-            self.recipe(step)  # made now, when the project is seated, so that a step's turn costs only the step
-            unmet = 0
+            if step not in self._recipes:
+                self._foresee(step)
+            count = 0
             for parent in parents[step]:
                 if not decisions[parent].final:
-                    unmet += 1
-            self.unmet[step] = unmet
+                    count += 1
+            unmet[step] = count
             decision = decisions[step] = decide(self, step)
-            self._account(step, None, decision)
+            if decision.reason is not Reason.UP_TO_DATE:  # which counts nowhere
+                self._account(step, None, decision)
+
+    def _foresee(self, step: str) -> None:
+        """What needs no other step's answer is done when the project is seated, so that a step's turn costs only the step."""
+        recipe = self.recipe(step)
+        if not recipe.uses:
+            with suppress(RenderProblem):
+                fingerprint_of(self, step, recipe)
 
     def _decide_one(self, step: str, queue: list[tuple[int, str]]) -> None:
         old = self.decisions[step]

@@ -165,11 +165,11 @@ class Conductor:
         return bool(self.books.ending)
 
     def _patience(self) -> float | None:
+        if self.failure is None and (len(self.inbox) or self.books.todo):
+            return 0
         now = self.clock.now()
         if self.failure is not None:
             return max(0.0, self._heal_at - now)
-        if self.books.todo:
-            return 0
         times = [self._timers[0][0]] if self._timers else []
         if (lease := self.books.leases.next()) is not None:
             times.append(lease)

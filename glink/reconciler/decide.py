@@ -42,7 +42,7 @@ def decide(board: Board, step: str) -> Decision:
     try:
         if recipe.when is not None and not recipe.when.holds(board.values):
             return _skip(spec, past, Reason.CONDITION_FALSE, _verdict_key(board, recipe), floor)
-        fingerprint, key = _fingerprint(board, step, recipe)
+        fingerprint, key = fingerprint_of(board, step, recipe)
     except (RenderProblem, KeyError) as problem:
         return _unrenderable(board, spec, recipe, past, floor, problem)
     return _judge(board, spec, recipe, past, floor, fingerprint, key)
@@ -70,6 +70,8 @@ def _join(board: Board, spec: Step, past: StepState, floor: int) -> Decision | N
             skipped = parent
         elif not (decision.status is Status.FAILED and decision.sound):
             failed = parent
+    if good == len(spec.after):
+        return None
     match spec.join:
         case Join.ALL_DONE:
             return None
@@ -104,7 +106,8 @@ def _digest(decision: Decision) -> str | None:
     return decision.answer.digest if decision.answer is not None else None
 
 
-def _fingerprint(board: Board, step: str, recipe: Recipe) -> tuple[dict[str, str], str]:
+def fingerprint_of(board: Board, step: str, recipe: Recipe) -> tuple[dict[str, str], str]:
+    """The parts and their key, remembered for these ingredients; raises RenderProblem, KeyError for a body that is gone."""
     ingredients = recipe.ingredients(board.decisions)
     known = board.memo.get(step)
     if known is not None and known[0] == ingredients:
@@ -143,6 +146,8 @@ def _judge(
         floor = max(floor, board.state.run.floor if board.state.run is not None else 0)
     if cancelled is not None and cancelled[0] == board.state.generation and cancelled[1] > floor:
         return Decision(Reason.CANCELLED, Status.CANCELLED, final=True, synced=False, sound=False)
+    if answer is not None and lapse is None and answer.key == key and answer.fence >= floor:
+        return _stands(past, answer, fingerprint)
     wish = Wish(Reason.NEVER_RAN, _agent_of(spec), key, fingerprint, spec.definition, floor=floor)
     if lapse is not None and lapse.key == key and not _other_profile(lapse, past, fingerprint):
         decision = _after_lapse(board, spec, past, lapse, wish)

@@ -16,7 +16,7 @@ from pathlib import Path
 from select import select
 from threading import Lock
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from glink import digest
 from glink.agents.agent import Adoption, Agent, ErrorClass, Failure, Outcome, Task
@@ -32,7 +32,7 @@ from glink.workflow import Output
 _DISK_SECONDS = 1.0  # between two tries to store what the disk has no room for
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Job:
     """A task with what the engine itself does around it: files in, artifacts and the shape of the answer out."""
 
@@ -90,6 +90,10 @@ class Leash:
                     os.close(descriptor)
 
 
+# For agents that answer at once: nobody has the time to pull at it.
+_UNHELD: Final = Leash()
+
+
 class Dispatcher:
     """Runs attempts, up to `concurrency` at once. `start`, `adopt`, `cancel` and `stop` are the conductor's."""
 
@@ -109,18 +113,17 @@ class Dispatcher:
 
     def start(self, job: Job) -> None:
         """Begin the attempt; the result comes through `deliver`, at once for an instant agent."""
-        fence = job.task.fence
-        leash = self._leashes[fence] = Leash()
         try:
             agent = self._agent(job.agent)
-            leash.adoptable = agent.adoptable
+            adoptable = agent.adoptable
         except Exception as error:  # a third party's kind may raise anything while it is set up
-            self._finish(job, _failed(job, _internal(error, ErrorClass.CONFIG), Outcome(), 0.0), leash)
+            self._deliver(_failed(job, _internal(error, ErrorClass.CONFIG), Outcome(), 0.0))
             return
         if agent.instant and job.plain:
-            self._instant(agent, job, leash)
-        else:
-            self._pool.submit(self._attempt, agent, job, leash)
+            self._instant(agent, job)
+            return
+        leash = self._leashes[job.task.fence] = Leash(adoptable=adoptable)
+        self._pool.submit(self._attempt, agent, job, leash)
 
     def adopt(self, job: Job, *, same_boot: bool) -> Adoption:
         """Look at what an earlier engine left running; RUNNING and FINISHED are waited for, the rest is the caller's."""
@@ -173,20 +176,19 @@ class Dispatcher:
         """Copy a committed answer's artifacts to where people look for them."""
         self._pool.submit(self._copy_all, target, artifacts)
 
-    def _instant(self, agent: Agent, job: Job, leash: Leash) -> None:
+    def _instant(self, agent: Agent, job: Job) -> None:
         """Ask where the conductor stands, and wait for nothing here: what the disk refuses goes to a thread."""
         started = monotonic()
         try:
-            outcome = agent.run(job.task, leash)
+            outcome = agent.run(job.task, _UNHELD)
         except Exception as error:  # an agent of a third party must not take the engine with it
-            self._finish(job, _internal_result(job, error), leash)
+            self._deliver(_internal_result(job, error))
             return
         try:
-            result = self._judge(job, job.task, outcome, outcome.seconds or monotonic() - started)
+            self._deliver(self._judge(job, job.task, outcome, outcome.seconds or monotonic() - started))
         except BusError:
+            leash = self._leashes[job.task.fence] = Leash()
             self._pool.submit(self._complete, lambda: outcome, job, job.task, leash)
-            return
-        self._finish(job, result, leash)
 
     # In an agent's thread.
 

@@ -44,10 +44,10 @@ def _settle(board: Board, number: int) -> Settle:
 
 
 def _wake_at(board: Board) -> float | None:
-    due = board.next_due()
-    cooling = [board.world.cooling[agent] for agent in board.ready if agent in board.world.cooling]
-    times = [one for one in (due, *cooling) if one is not None and one > board.now]
-    return min(times, default=None)
+    times = [board.world.cooling[agent] for agent in board.ready if agent in board.world.cooling]
+    if (due := board.next_due()) is not None:
+        times.append(due)
+    return min((one for one in times if one > board.now), default=None) if times else None
 
 
 def _dispatches(board: Board, number: int) -> list[Action]:

@@ -214,9 +214,9 @@ class Bus:
 
     def trim(self, through: int) -> None:
         """Takes away the segments up to the one that ends with `through`; the `log.trimmed` that says so is durable."""
-        if not 0 < through < segment.firsts(self._disk, self._events)[-1] or through > self.durable_seq:
-            raise BusError(f"the log cannot be trimmed up to {through}, which is no sealed segment's end")
         with disk_errors("the log cannot be trimmed"):
+            if not 0 < through < segment.firsts(self._disk, self._events)[-1]:
+                raise BusError(f"the log cannot be trimmed up to {through}, which no sealed segment ends with")
             retention.trim(self._disk, self._events, through)
 
     def unnamed(self) -> set[str]:

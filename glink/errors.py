@@ -47,6 +47,7 @@ class Problem:
             "where": self.where,
             "what": self.what,
             "cure": self.cure,
+            "source": self.source,
         }
 
 

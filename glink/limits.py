@@ -59,3 +59,12 @@ class Limits:
     storm: float = 2.0
     storm_events: int = 50
     git_command: float = 10.0
+    # the status page
+    page_seconds: float = 5.0
+    page_records: int = 20_000
+    page_runs: int = 20
+    page_events: int = 30
+    page_attempts: int = 2_000
+    page_prompts: int = 200
+    page_characters: int = 2_000
+    page_cards: int = 20

@@ -19,6 +19,10 @@ NOUNS = {"workflow", "event", "state", "fold", "world", "report", "roster", "wor
 DECISIONS = {
     *(f"reconciler.{name}" for name in ("actions", "fingerprint", "policy", "decide", "board", "plan")),
     "watch.settle",
+    *(
+        f"server.{name}"
+        for name in ("shown", "links", "attention", "cards", "fitting", "sketch", "layering", "picture", "diagrams")
+    ),
 }
 PURE_FORBIDDEN = {"os", "threading", "time", "subprocess", "random", "logging", "socket", "fcntl"}
 DOORS = {
@@ -28,6 +32,7 @@ DOORS = {
     "jsonschema": {"loading.jsonshape"},
     "referencing": {"loading.jsonshape"},
     "re2": {"loading.jsonshape"},
+    "graphlay": {"server.layering"},
 }
 
 

@@ -1,0 +1,1 @@
+"""What Glink shows over HTTP and in files: the status page."""

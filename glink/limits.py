@@ -86,3 +86,12 @@ class Limits:
     feed_batches: int = 10_000
     idempotency_keys: int = 10_000
     idempotency_seconds: float = 86_400.0
+    # the status page
+    page_seconds: float = 5.0
+    page_records: int = 20_000
+    page_runs: int = 20
+    page_events: int = 30
+    page_attempts: int = 2_000
+    page_prompts: int = 200
+    page_characters: int = 2_000
+    page_cards: int = 20

@@ -41,7 +41,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One step. `decision` is run, stay or wait; `output` the beginning of the standing answer; `seconds` of its attempt."""
+    """One step. `decision` is run, stay or wait; `output` the beginning of the standing answer; `seconds` of its attempt.
+
+    `task` is the beginning of what it is to do, as written; `fence` is the dispatch of its newest attempt, 0 when there is none; `tolerated` a failure that nothing waits for.
+    """
 
     step: str
     agent: str
@@ -51,6 +54,7 @@ class Row:
     detail: str = ""
     holder: str = ""
     name: str | None = None
+    task: str = ""
     after: tuple[str, ...] = ()
     implied: bool = False
     attempts: int = 0
@@ -63,6 +67,8 @@ class Row:
     usage: dict[str, Any] = field(default_factory=dict)
     seconds: float | None = None
     since: str = ""
+    fence: int = 0
+    tolerated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,7 @@ class Report:
     sync: Sync
     health: Health
     instance: str = ""
+    description: str = ""
     revision: str = ""
     generation: int = 0
     last_attempted: str = ""

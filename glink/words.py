@@ -59,6 +59,8 @@ def escaped(text: str) -> str:
 
 def escaped_block(text: str) -> str:
     """As `escaped`, keeping newlines and tabs."""
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
     return "".join(one if one.isprintable() or one in " \n\t" else _shown(one) for one in text)
 
 

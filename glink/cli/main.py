@@ -24,6 +24,8 @@ VERBS = (
     "output",
     "logs",
     "events",
+    "graph",
+    "page",
     "validate",
     "release",
     "retry",

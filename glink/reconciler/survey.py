@@ -13,6 +13,7 @@ from glink.reconciler.desk import Desk
 from glink.reconciler.plan import plan, waits_for
 from glink.report import Condition, Health, Report, Row, Sync, worst_health, worst_sync
 from glink.state import Answer, ProjectState, StepState
+from glink.workflow import Step
 
 PREVIEW = 200
 _STAYS = frozenset(
@@ -41,6 +42,7 @@ def surveyed(desk: Desk, now: float) -> tuple[Report, Plan]:
     report = Report(
         project=desk.name,
         sync=Sync.UNKNOWN if desk.problems else sync,
+        description=desk.board.workflow.canonical.get("description", ""),
         health=worst_health([_health(one, row) for one, row in zip(decisions_in_order(desk.board), rows, strict=True)]),
         revision=state.revision,
         generation=state.generation,
@@ -103,6 +105,7 @@ def _row(board: Board, step: str, deed: Action | None) -> Row:
     row = Row(
         step=step,
         name=spec.name,
+        task=_task(spec),
         agent=spec.agent or f"run:{spec.run.using if spec.run else ''}",
         status=decision.status if word != "wait" or decision.final else _waiting(decision),
         decision=word,
@@ -113,6 +116,7 @@ def _row(board: Board, step: str, deed: Action | None) -> Row:
         implied=spec.implied,
         changed=decision.wish.changed if decision.wish is not None else (),
         may_run=decision.reason is Reason.WAITING_FOR,
+        tolerated=spec.allow_failure and decision.status is Status.FAILED,
         due=text_of(due) if due is not None else None,
     )
     return _filled(row, past, decision.answer or past.answer)
@@ -129,11 +133,23 @@ def _filled(row: Row, past: StepState, answer: Answer | None) -> Row:
         usage=answer.usage if answer is not None else {},
         seconds=answer.seconds if answer is not None else None,
         since=past.dispatched if past.fence else (answer.time if answer is not None else ""),
+        fence=_newest(past),
     )
 
 
+def _task(spec: Step) -> str:
+    if spec.run is not None:
+        return spec.run.file or f"{spec.run.using} script"
+    return (spec.task or "").strip().partition("\n")[0][:PREVIEW]
+
+
+def _newest(past: StepState) -> int:
+    lapsed = past.lapse.fence if past.lapse is not None else 0
+    return past.fence or max(lapsed, past.answer.fence if past.answer is not None else 0)
+
+
 def _waiting(decision: Decision) -> Status:
-    return decision.status if decision.status is Status.WAITING_PERSON else Status.WAITING
+    return decision.status if decision.status in (Status.RUNNING, Status.WAITING_PERSON) else Status.WAITING
 
 
 def _word(decision: Decision) -> str:
@@ -188,15 +204,11 @@ def _conditions(desk: Desk, rows: list[Row], now: float) -> tuple[Condition, ...
         message = "" if done else f"steps to go: {', '.join(late[:10]) or 'none that can run'}"
         found.append(Condition("Applied", done, "Settled" if done else "Pending", message, state.changed, generation))
     if state.suspended or (desk.workflow is not None and desk.workflow.suspend):
-        by = "a person" if state.suspended else "the file"
-        found.append(Condition("Suspended", True, "Suspended", f"suspended by {by}", "", generation))
+        reason, by = ("ByPerson", "a person") if state.suspended else ("ByFile", "the file")
+        found.append(Condition("Suspended", True, reason, f"suspended by {by}", "", generation))
     if state.params_overridden:
         found.append(Condition("ParamsOverridden", True, "FileChanged", "the file's parameters replaced a request's"))
-    tolerated = [
-        row.step
-        for row in rows
-        if row.status == Status.FAILED and desk.workflow and desk.workflow.steps[row.step].allow_failure
-    ]
+    tolerated = [row.step for row in rows if row.tolerated]
     if tolerated:
         found.append(Condition("ToleratedFailure", True, "AllowFailure", f"steps: {', '.join(tolerated)}"))
     return tuple(found)

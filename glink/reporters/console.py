@@ -30,8 +30,7 @@ _OF_AGENTS = {
 
 def line_of(record: Record) -> str | None:
     """The line for one record, None for those that only the bus needs."""
-    data: dict[str, Any] = record.get("data", {})
-    what = _sentence(record, data)
+    what = sentence(record)
     if what is None:
         return None
     run = f" #{record['run']}" if "run" in record else ""
@@ -39,7 +38,9 @@ def line_of(record: Record) -> str | None:
     return escaped(f"{record['time'][11:19]} {record.get('project', 'glink')}{run}{step} {what}")
 
 
-def _sentence(record: Record, data: dict[str, Any]) -> str | None:
+def sentence(record: Record) -> str | None:
+    """What a record says, without when and where; None for those that only the bus needs."""
+    data: dict[str, Any] = record.get("data", {})
     match record["type"]:
         case "step.dispatched":
             attempt = record.get("attempt", 1)

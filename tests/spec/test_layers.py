@@ -22,6 +22,10 @@ DECISIONS = {
         for name in ("actions", "fingerprint", "policy", "gates", "decide", "board", "plan", "wanted", "cause")
     ),
     "watch.settle",
+    *(
+        f"server.{name}"
+        for name in ("shown", "links", "attention", "cards", "fitting", "sketch", "layering", "picture", "diagrams")
+    ),
 }
 PURE_FORBIDDEN = {"os", "threading", "time", "subprocess", "random", "logging", "socket", "fcntl"}
 DOORS = {
@@ -34,6 +38,7 @@ DOORS = {
     "bottle": {"server.site"},
     "prometheus_client": {"server.metrics"},
     "waitress": {"server.wire", "server.serve"},
+    "graphlay": {"server.layering"},
 }
 
 

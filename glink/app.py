@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,8 +13,9 @@ from threading import Thread
 from typing import Any
 
 from glink import collector
-from glink.agents.agent import Agent
+from glink.agents.agent import Agent, Outcome
 from glink.bus.bus import Bus
+from glink.bus.holder import Holder
 from glink.channel import Channel
 from glink.clock import SystemClock
 from glink.config import Config
@@ -21,12 +23,17 @@ from glink.errors import BusError
 from glink.event import Record
 from glink.reconciler.conductor import Conductor, Stop
 from glink.reconciler.desk import Desk
-from glink.reconciler.dispatch import Dispatcher
-from glink.reconciler.inbox import Inbox, Request
+from glink.reconciler.dispatch import Dispatcher, Job
+from glink.reconciler.inbox import Inbox, Look, Request, Result
 from glink.reconciler.memory import Memory
+from glink.server.health import Pulse
+from glink.view import View
+from glink.watch.git import Git
 from glink.watch.source import Observation, Source
 from glink.wiring import actor, chosen, enroll, resume_clock, source_of, surroundings_of
 
+STUCK_SECONDS = 10.0
+ASK_SECONDS = 60.0
 SEEN_SECONDS = 15.0  # a git command at work is waited for, so a look may take that long
 
 
@@ -41,6 +48,7 @@ class Engine:
     inbox: Inbox
     bus: Bus
     channel: Channel | None = None
+    url: str = ""
     _records: bool = field(default=True)
 
     @classmethod
@@ -53,11 +61,13 @@ class Engine:
         acts: bool = True,
         adopts: bool = True,
         sync: bool = True,
+        serve_only: bool = False,
         listeners: Sequence[Callable[[list[Record]], None]] = (),
     ) -> Engine:
         """Take the bus (BusHeld when somebody has it) and look at the files once; the first pass takes that in.
 
         `acts` False only records: nothing is dispatched (a verb without a daemon). `watch` False looks once.
+        `serve_only` runs nothing but what is asked for.
         """
         clock, selects = SystemClock(), chosen(names)
         bus = Bus.open(
@@ -73,7 +83,7 @@ class Engine:
             world = memory.world
             memory.same_boot = resume_clock(clock, world)
             enroll(world, config)
-            world.draining = not acts
+            world.draining, world.serve_only = not acts, serve_only
             inbox = Inbox()
             dispatcher = Dispatcher(
                 agent=_agents(config),
@@ -115,10 +125,11 @@ class Engine:
 
     def serve(self) -> None:
         """Answer other processes' requests over the private channel, and say where the engine is."""
-        self.channel = Channel.listen(self.config.bus_dir, self._asked)
-        self.bus.announce()
+        self.channel = Channel.listen(self.config.bus_dir, self.tell_seeing)
+        self.bus.announce(url=self.url)
 
-    def _asked(self, verb: str, project: str, arguments: dict[str, Any], by: str) -> dict[str, Any]:
+    def tell_seeing(self, verb: str, project: str, arguments: dict[str, Any], by: str) -> dict[str, Any]:
+        """`ask`, with what the files say now where that matters."""
         if verb in ("sync", "run", "release"):
             self.source.look().wait(SEEN_SECONDS)
         return self.ask(verb, project, arguments, by=by)
@@ -127,7 +138,7 @@ class Engine:
         """Put a request to the conductor and wait for its answer. Not from the conductor's own thread."""
         request = Request(verb=verb, project=project, arguments=arguments or {}, by=by or actor())
         self.inbox.put(request)
-        answer: dict[str, Any] = request.wait(60)
+        answer: dict[str, Any] = request.wait(ASK_SECONDS)
         return answer
 
     def tell(self, verb: str, project: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -137,6 +148,76 @@ class Engine:
         self.conductor.turn(0)
         answer: dict[str, Any] = request.wait(0)
         return answer
+
+    def look(self, question: Callable[[View], Any]) -> Any:
+        """What the conductor's own view answers, once what it sees is durable. Not from the conductor's thread."""
+        item = Look(question=lambda: question(self.view()))
+        self.inbox.put(item)
+        return item.wait(ASK_SECONDS)
+
+    def view(self) -> View:
+        """This moment, for the conductor's thread."""
+        conductor, config = self.conductor, self.config
+        return View(
+            desks={name: desk for name, desk in conductor.desks.items() if not desk.state.deleted},
+            world=conductor.world,
+            revision=conductor.world.revision,
+            past=self.bus,
+            clock=conductor.clock,
+            surroundings=conductor.books.surroundings,
+            work=config.work_dir,
+            known=frozenset(conductor.desks),
+            holder=Holder(os.getpid(), self.url),
+            commits=Git(config.projects_dir, config.limits).commit,
+        )
+
+    def now(self) -> float:
+        """Seconds since 1970, on the engine's clock."""
+        return self.conductor.clock.now()
+
+    def pulse(self) -> Pulse:
+        """How the engine is, by what anybody may look at; waits for nothing."""
+        conductor = self.conductor
+        now = self.now()
+        failure, stuck = conductor.failure, len(self.inbox) and now - conductor.turned > STUCK_SECONDS
+        wrong = ""
+        if failure is not None:
+            wrong = f"the bus takes nothing: {failure}"
+        elif conductor.world.draining:
+            wrong = "draining: the engine is about to stop"
+        elif stuck:
+            wrong = "the conductor does not answer"
+        return Pulse(now - conductor.began, wrong)
+
+    def offers(self, project: str) -> dict[str, int]:
+        """Steps of a project that wait for a claim, and the seq of each offer. Looked at from any thread, as it is."""
+        desk = self.conductor.desks.get(project)
+        steps = list(desk.state.steps.items()) if desk is not None else []
+        return {name: step.offer.seq for name, step in steps if step.offer is not None}
+
+    def agent_of(self, project: str, step: str) -> str:
+        """Who did a step last. For the conductor's thread."""
+        desk = self.conductor.desks.get(project)
+        past = desk.state.steps.get(step) if desk is not None else None
+        return past.agent if past is not None else ""
+
+    def job_in_flight(self, project: str, step: str, fence: int) -> Job | None:
+        """The job of an attempt, made again; None when the fence is not current."""
+
+        def find(view: View) -> Job | None:
+            desk = view.desks.get(project)
+            past = desk.state.steps.get(step) if desk is not None else None
+            if desk is None or past is None or past.fence != fence:
+                return None
+            found = self.conductor.books.jobs.again(desk, step)
+            return found[0] if found is not None else None
+
+        job: Job | None = self.look(find)
+        return job
+
+    def judged(self, job: Job, outcome: Outcome) -> Result:
+        """What an outcome comes to that was brought from outside."""
+        return self.dispatcher.judged(job, outcome)
 
     def run_in_background(self, until: Callable[[], bool] = lambda: False) -> Thread:
         """Run the conductor in a thread of its own."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from glink import __version__
 from glink.bus.bus import Bus
@@ -53,6 +53,18 @@ class Stop:
     kill: bool = False
 
 
+class Meter(Protocol):
+    """Who is told how long passes and commits took."""
+
+    def reconciled(self, result: str, seconds: float) -> None:
+        """A pass: `changed`, `unchanged` or `failed`."""
+        ...
+
+    def appended(self, seconds: float) -> None:
+        """A commit, its sync included."""
+        ...
+
+
 class Conductor:
     """Owns states, world and log. `run` is called by one thread; everybody else talks to it through the inbox."""
 
@@ -77,6 +89,8 @@ class Conductor:
         self.desks, self.clock, self.limits = desks, clock, limits
         self.books = Books(bus, desks, world, surroundings=surroundings, limits=limits, out=out)
         self.listeners = list(listeners)
+        self.meter: Meter | None = None
+        self.began = self.turned = clock.now()
         self.failure: BusError | None = None
         self.retention: Retention | None = None
         self.saver = Saver(bus, memory)
@@ -102,7 +116,7 @@ class Conductor:
     def turn(self, seconds: float | None) -> None:
         """One pass; waits up to `seconds` for something to happen."""
         items = self.inbox.take(seconds)
-        now = self.clock.now()
+        now = self.turned = self.clock.now()
         done = self.books.begin()
         items += self.books.leases.overdue(now)
         if self._returned and now >= self._heal_at:
@@ -115,13 +129,27 @@ class Conductor:
                 if self.retention is not None:
                     self.retention.stage(self.books.append, now)
             if done.records:
-                self.bus.commit()
+                self._commit()
         except BusError as error:
             self._failed(error, now)
+            self._measure("failed", now)
             return
+        self._measure("changed" if done.records else "unchanged", now)
         if done.records or not self._returned:
             self.failure = None
         self._perform(done)
+
+    def _commit(self) -> None:
+        if self.meter is None:
+            self.bus.commit()
+            return
+        before = self.clock.now()
+        self.bus.commit()
+        self.meter.appended(self.clock.now() - before)
+
+    def _measure(self, result: str, since: float) -> None:
+        if self.meter is not None:
+            self.meter.reconciled(result, self.clock.now() - since)
 
     def start(self) -> None:
         """Record that the engine runs; dirty nothing."""

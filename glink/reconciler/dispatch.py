@@ -18,14 +18,13 @@ from threading import Lock
 from time import monotonic
 from typing import Any, Final
 
-from glink import digest
 from glink.agents.agent import Adoption, Agent, ErrorClass, Failure, Outcome, Task
 from glink.bus.blobs import Blobs
 from glink.bus.reserve import FULL
 from glink.errors import BusError
-from glink.jsontext import canonical, dumps
+from glink.jsontext import dumps
 from glink.limits import Limits
-from glink.outputs import OutputProblem, collect_artifacts, shaped
+from glink.outputs import OutputProblem, check_artifacts, collect_artifacts, digest_of, raw_of, shaped
 from glink.reconciler.inbox import Result
 from glink.workflow import Output
 
@@ -190,6 +189,10 @@ class Dispatcher:
             leash = self._leashes[job.task.fence] = Leash()
             self._pool.submit(self._complete, lambda: outcome, job, job.task, leash)
 
+    def judged(self, job: Job, outcome: Outcome) -> Result:
+        """What an outcome comes to that was brought from outside; any thread. Raises BusError for a full disk."""
+        return self._judge(job, job.task, outcome, outcome.seconds)
+
     # In an agent's thread.
 
     def _attempt(self, agent: Agent, job: Job, leash: Leash) -> None:
@@ -237,21 +240,22 @@ class Dispatcher:
             artifacts = dict(outcome.artifacts)
             if job.artifacts and task.folder is not None:
                 artifacts |= collect_artifacts(task.folder, job.artifacts, self._blobs, self._limits)
+            elif job.artifacts or artifacts:
+                check_artifacts(artifacts, job.artifacts, self._blobs)
         except OutputProblem as problem:
             return _failed(job, Failure(problem.cls, problem.code, str(problem)), outcome, seconds)
-        data = self._stored(body)
-        if artifacts:
-            data["artifacts"] = artifacts
-            data["digest"] = digest.brief(data["digest"].encode() + canonical(artifacts))
+        data = self._stored(body, artifacts)
         _add_measures(data, outcome, seconds)
         return Result(task.project, task.step, task.fence, job.agent, "step.succeeded", data)
 
-    def _stored(self, body: Any) -> dict[str, Any]:
-        raw = body.encode("utf-8", "replace") if isinstance(body, str) else canonical(body)
+    def _stored(self, body: Any, artifacts: Mapping[str, str]) -> dict[str, Any]:
+        raw = raw_of(body)
+        data: dict[str, Any] = {"digest": digest_of(raw, artifacts)}
+        if artifacts:
+            data["artifacts"] = dict(sorted(artifacts.items()))
         if len(raw) <= self._limits.inline_bytes:
-            return {"digest": digest.brief(raw), "output": body}
-        blob = self._blobs.put(raw)
-        return {"digest": digest.brief(raw), "blob": blob, "json": not isinstance(body, str)}
+            return data | {"output": body}
+        return data | {"blob": self._blobs.put(raw), "json": not isinstance(body, str)}
 
     def _prepare(self, job: Job, folder: Path) -> None:
         folder.mkdir(0o700, parents=True, exist_ok=True)

@@ -187,7 +187,7 @@ class Dispatcher:
         started = monotonic()
         try:
             outcome = run()
-            if leash.detached:
+            if leash.detached and not _ended_with_us(outcome):
                 self._forget(job, leash)
                 return
             result = self._judge(job, task, outcome, outcome.seconds or monotonic() - started)
@@ -254,6 +254,11 @@ class Dispatcher:
     def _forget(self, job: Job, leash: Leash) -> None:
         self._leashes.pop(job.task.fence, None)
         leash.close()
+
+
+def _ended_with_us(outcome: Outcome) -> bool:
+    """Whether an attempt that was let go could not go on by itself."""
+    return outcome.failure is not None and outcome.failure.cls is ErrorClass.CANCELLED
 
 
 def _failed(job: Job, failure: Failure, outcome: Outcome, seconds: float) -> Result:

@@ -41,7 +41,7 @@ _SECRET_NAME: Final = re.compile(
     r"(?:^|_)(?:\w*KEY|\w*TOKEN|\w*SECRET|\w*PASSWORD|PASS|\w*PASSPHRASE|\w*CREDENTIALS?)$"
 )
 # These keys of a kind do not decide what it answers.
-_NO_PROFILE: Final = frozenset({"exit_record"})
+_NO_PROFILE: Final = frozenset({"exit_record", "url", "headers", "headers_env"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,18 @@ class Limits:
     message_bytes: int = 2 << 10
     kill_after: float = 5.0
     look: float = 0.1
+    request_bytes: int = 64 << 20
+    connect: float = 10.0
+    poll: float = 2.0
+    poll_answer: float = 60.0
+    # reporters
+    report_queue: int = 1_000
+    report_group: int = 100
+    report_characters: int = 4_000
+    report_reply_bytes: int = 64 << 10
+    report_seconds: float = 5.0
+    report_tries: int = 3
+    report_pause: float = 1.0
     # the engine
     concurrency: int = 64
     queued_runs: int = 100

@@ -9,7 +9,7 @@ import typer
 
 from glink.cli.shell import ConfigOption, JsonOption, MaybeProject, ServerOption, TokenFileOption, configured
 from glink.cli.source import source_of
-from glink.event import Record
+from glink.event import Record, as_shown
 from glink.jsontext import dumps
 from glink.reporters.console import line_of
 from glink.words import escaped
@@ -30,7 +30,7 @@ def command(
     """
     source = source_of(configured(config), server, token_file)
     for record in source.events(project, since, follow=follow, stop=lambda: False):
-        print(dumps(record).decode() if json else _line(record), flush=follow)
+        print(dumps(as_shown(record)).decode() if json else _line(record), flush=follow)
     sys.stdout.flush()
 
 

@@ -212,22 +212,28 @@ class Dispatcher:
         started = monotonic()
         try:
             outcome = run()
-            seconds = outcome.seconds or monotonic() - started
-            while not leash.detached:
-                try:
-                    result = self._judge(job, task, outcome, seconds)
-                    break
-                except BusError as error:
-                    if error.errno not in FULL or leash.cancelled:
-                        raise
-                    # The answer was paid for: it waits until the disk takes its bodies.
-                    select([leash], [], [], _DISK_SECONDS)
-            else:
+            if leash.detached and not _ended_with_us(outcome):
+                self._forget(job, leash)
+                return
+            result = self._judge_patiently(job, task, outcome, outcome.seconds or monotonic() - started, leash)
+            if result is None:
                 self._forget(job, leash)
                 return
         except Exception as error:  # as in `_ask`; a full disk while bodies are stored lands here too
             result = _internal_result(job, error)
         self._finish(job, result, leash)
+
+    def _judge_patiently(self, job: Job, task: Task, outcome: Outcome, seconds: float, leash: Leash) -> Result | None:
+        """The answer was paid for: it waits until the disk takes its bodies. None when the engine goes before that."""
+        while True:
+            try:
+                return self._judge(job, task, outcome, seconds)
+            except BusError as error:
+                if error.errno not in FULL or leash.cancelled:
+                    raise
+                select([leash], [], [], _DISK_SECONDS)
+                if leash.detached:
+                    return None
 
     def _judge(self, job: Job, task: Task, outcome: Outcome, seconds: float) -> Result:
         """The event that says what became of the attempt; artifacts and a long body are blobs by then."""
@@ -289,6 +295,11 @@ class Dispatcher:
     def _forget(self, job: Job, leash: Leash) -> None:
         self._leashes.pop(job.task.fence, None)
         leash.close()
+
+
+def _ended_with_us(outcome: Outcome) -> bool:
+    """Whether an attempt that was let go could not go on by itself."""
+    return outcome.failure is not None and outcome.failure.cls is ErrorClass.CANCELLED
 
 
 def _failed(job: Job, failure: Failure, outcome: Outcome, seconds: float) -> Result:

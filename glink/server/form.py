@@ -6,13 +6,9 @@ A JSON text has no CR or LF in it, so no stored text can begin a line of its own
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final
 
-from glink.event import Record
+from glink.event import Record, as_shown
 from glink.jsontext import dumps
-
-# They belong to the log itself.
-_OF_THE_LOG: Final = frozenset({"b", "e", "p", "crc"})
 
 
 class Form(StrEnum):
@@ -43,5 +39,4 @@ class Form(StrEnum):
 
 def text_of(record: Record) -> bytes:
     """A record as readers see it: without what belongs to the log itself."""
-    shown: dict[str, Any] = {key: value for key, value in record.items() if key not in _OF_THE_LOG}
-    return dumps(shown)
+    return dumps(as_shown(record))

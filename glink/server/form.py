@@ -28,13 +28,13 @@ class Form(StrEnum):
 
     @property
     def greeting(self) -> bytes:
-        """What opens a stream: how soon a browser that lost it may come again."""
-        return b"retry: 2000\n\n" if self is Form.EVENTS else b""
+        """What opens a stream, as part of its first event: how soon a browser that lost it may come again."""
+        return b"retry: 2000\n" if self is Form.EVENTS else b""
 
     @property
     def comment(self) -> bytes:
-        """What shows that the other end is still there, and says nothing."""
-        return b":\n\n" if self is Form.EVENTS else b"\n"
+        """What shows that the other end is still there: a line that is no event and ends none."""
+        return b":\n" if self is Form.EVENTS else b"\n"
 
 
 def text_of(record: Record) -> bytes:

@@ -87,6 +87,8 @@ class Streams:
         os.eventfd_write(self._bell, 1)
         for thread in self._threads:
             thread.join()
+        for reader in self._arrived:
+            reader.close(whole=False)
         self._epoll.close()
         os.close(self._bell)
 

@@ -7,12 +7,14 @@ An instant agent without files and schema answers where the conductor stands.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from select import POLLIN, poll
 from threading import Lock
 from time import monotonic
 from typing import Any
@@ -20,11 +22,15 @@ from typing import Any
 from glink import digest
 from glink.agents.agent import Adoption, Agent, ErrorClass, Failure, Outcome, Task
 from glink.bus.blobs import Blobs
+from glink.errors import BusError
 from glink.jsontext import canonical, dumps
 from glink.limits import Limits
 from glink.outputs import OutputProblem, collect_artifacts, shaped
 from glink.reconciler.inbox import Result
 from glink.workflow import Output
+
+_ROOM_SECONDS = 1.0
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,12 @@ class Leash:
             if self._pipe is not None and not self._closed:
                 os.write(self._pipe[1], b"!")
 
+    def waits(self, seconds: float) -> bool:
+        """Wait, at most so long, to be cancelled or detached; whether it was."""
+        poller = poll()
+        poller.register(self.fileno(), POLLIN)
+        return bool(poller.poll(seconds * 1000))
+
     def close(self) -> None:
         with self._lock:
             self._closed = True
@@ -113,7 +125,7 @@ class Dispatcher:
             self._finish(job, _failed(job, _internal(error, ErrorClass.CONFIG), Outcome(), 0.0), leash)
             return
         if agent.instant and job.plain:
-            self._finish(job, self._ask(agent, job, job.task, leash), leash)
+            self._ask(agent, job, leash)
         else:
             self._pool.submit(self._attempt, agent, job, leash)
 
@@ -178,25 +190,48 @@ class Dispatcher:
         task = replace(job.task, folder=folder)
         self._complete(lambda: agent.run(task, leash), job, task, leash)
 
-    def _ask(self, agent: Agent, job: Job, task: Task, leash: Leash) -> Result | None:
+    def _ask(self, agent: Agent, job: Job, leash: Leash) -> None:
+        """An instant agent answers where the conductor stands; what the disk does not take at once waits in a thread."""
         started = monotonic()
         try:
-            outcome = agent.run(task, leash)
+            outcome = agent.run(job.task, leash)
         except Exception as error:  # an agent of a third party must not take the engine with it
-            return _internal_result(job, error)
-        return self._judge(job, task, outcome, outcome.seconds or monotonic() - started)
+            self._finish(job, _internal_result(job, error), leash)
+            return
+        try:
+            result = self._judge(job, job.task, outcome, outcome.seconds or monotonic() - started)
+        except BusError:
+            self._pool.submit(self._complete, lambda: outcome, job, job.task, leash)
+            return
+        self._finish(job, result, leash)
 
     def _complete(self, run: Callable[[], Outcome], job: Job, task: Task, leash: Leash) -> None:
         started = monotonic()
         try:
             outcome = run()
-            if leash.detached:
-                self._forget(job, leash)
-                return
-            result = self._judge(job, task, outcome, outcome.seconds or monotonic() - started)
-        except Exception as error:  # as in `_ask`; a full disk while bodies are stored lands here too
+            seconds = outcome.seconds or monotonic() - started
+            result = None if leash.detached else self._kept(job, task, outcome, seconds, leash)
+        except Exception as error:  # as in `_ask`
             result = _internal_result(job, error)
         self._finish(job, result, leash)
+
+    def _kept(self, job: Job, task: Task, outcome: Outcome, seconds: float, leash: Leash) -> Result | None:
+        """The result once the disk has taken its bodies: an answer that was paid for waits for room, as long as it takes.
+
+        None when the engine goes first: an attempt that outlives it is judged by the next start.
+        """
+        while True:
+            try:
+                return self._judge(job, task, outcome, seconds)
+            except BusError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                if not leash.waits(_ROOM_SECONDS):
+                    continue
+                if leash.adoptable and leash.detached:
+                    return None
+                what = f"ended before the disk took its answer: {error}"
+                return _failed(job, Failure(ErrorClass.CANCELLED, "drained", what), outcome, seconds)
 
     def _judge(self, job: Job, task: Task, outcome: Outcome, seconds: float) -> Result:
         """The event that says what became of the attempt; artifacts and a long body are blobs by then."""

@@ -15,9 +15,13 @@ def main() -> None:
         return
     # Looking for pydantic's plug-ins reads the metadata of every installed distribution; Glink has none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    from glink.cli.main import run
+    try:
+        from glink.cli.main import run
 
-    sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # also while all that is imported
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

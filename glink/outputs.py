@@ -69,6 +69,8 @@ def collect_artifacts(folder: Path, globs: tuple[str, ...], blobs: Blobs, limits
         if not hit:
             continue
         unmatched.difference_update(hit)
+        if not path.isprintable():
+            raise OutputProblem("artifacts", f"the name of an artifact holds what is no character of a name: {path!a}")
         total += size
         if len(found) >= limits.artifact_files or total > limits.artifact_bytes:
             raise OutputProblem(

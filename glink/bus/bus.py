@@ -62,6 +62,7 @@ class Bus:
         self.reserve = reserve
         self._disk, self._events = disk, path / "events"
         self._lock: int | None = lock
+        self._inode = disk.fstat(lock).st_ino
         self._log = log
         self._history = History(disk, path / "events", limits, open_index=lambda: log.index)
         self._checkpoints = Checkpoints(disk, path / "checkpoints", self._crc_at)
@@ -151,9 +152,20 @@ class Bus:
 
         Raises BusError, and the batch is gone then: with `errno` when the disk did not take it (its seqs are given out
         again, the bus goes on), with `poisoned` when a sync failed (whether it is durable is unknown, and every further
-        call raises).
+        call raises). A directory that was removed, or replaced by another, poisons the bus as well.
         """
+        self._must_be_there()
         self._log.commit()
+
+    def _must_be_there(self) -> None:
+        """What is written into a directory that has lost its name is lost to everybody."""
+        with disk_errors(f"the bus {self.path} cannot be seen"):
+            try:
+                there: int | None = self._disk.stat(self.path).st_ino
+            except FileNotFoundError:
+                there = None
+        if there != self._inode:
+            raise BusError(f"{self.path} was removed or replaced while it was in use", poisoned=True)
 
     def rollback(self) -> None:
         """Drops the batch; its seqs are given out again."""

@@ -33,8 +33,8 @@ def configured(path: Path | None) -> Config:
 
 
 def say(text: str) -> None:
-    """A line (or lines) for people, with control characters shown."""
-    print(escaped_block(text))
+    """A line (or lines) for people, with control characters shown. One write: others write to the stream as well."""
+    sys.stdout.write(f"{escaped_block(text)}\n")
 
 
 def show(value: Any) -> None:

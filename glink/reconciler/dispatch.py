@@ -7,20 +7,20 @@ An instant agent without files and schema answers where the conductor stands.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from select import select
+from select import POLLIN, poll
 from threading import Lock
 from time import monotonic
 from typing import Any, Final
 
 from glink.agents.agent import Adoption, Agent, ErrorClass, Failure, Outcome, Task
 from glink.bus.blobs import Blobs
-from glink.bus.reserve import FULL
 from glink.errors import BusError
 from glink.jsontext import dumps
 from glink.limits import Limits
@@ -28,7 +28,8 @@ from glink.outputs import OutputProblem, check_artifacts, collect_artifacts, dig
 from glink.reconciler.inbox import Result
 from glink.workflow import Output
 
-_DISK_SECONDS = 1.0  # between two tries to store what the disk has no room for
+_ROOM_SECONDS = 1.0
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(slots=True)
@@ -80,6 +81,12 @@ class Leash:
         with self._lock:
             if self._pipe is not None and not self._closed:
                 os.write(self._pipe[1], b"!")
+
+    def waits(self, seconds: float) -> bool:
+        """Wait, at most so long, to be cancelled or detached; whether it was."""
+        poller = poll()
+        poller.register(self.fileno(), POLLIN)
+        return bool(poller.poll(seconds * 1000))
 
     def close(self) -> None:
         with self._lock:
@@ -215,25 +222,28 @@ class Dispatcher:
             if leash.detached and not _ended_with_us(outcome):
                 self._forget(job, leash)
                 return
-            result = self._judge_patiently(job, task, outcome, outcome.seconds or monotonic() - started, leash)
-            if result is None:
-                self._forget(job, leash)
-                return
-        except Exception as error:  # as in `_ask`; a full disk while bodies are stored lands here too
+            result = self._kept(job, task, outcome, outcome.seconds or monotonic() - started, leash)
+        except Exception as error:  # as in `_instant`
             result = _internal_result(job, error)
         self._finish(job, result, leash)
 
-    def _judge_patiently(self, job: Job, task: Task, outcome: Outcome, seconds: float, leash: Leash) -> Result | None:
-        """The answer was paid for: it waits until the disk takes its bodies. None when the engine goes before that."""
+    def _kept(self, job: Job, task: Task, outcome: Outcome, seconds: float, leash: Leash) -> Result | None:
+        """The result once the disk has taken its bodies: an answer that was paid for waits for room, as long as it takes.
+
+        None when the engine goes first: an attempt that outlives it is judged by the next start.
+        """
         while True:
             try:
                 return self._judge(job, task, outcome, seconds)
             except BusError as error:
-                if error.errno not in FULL or leash.cancelled:
+                if error.errno not in _NO_ROOM:
                     raise
-                select([leash], [], [], _DISK_SECONDS)
-                if leash.detached:
+                if not leash.waits(_ROOM_SECONDS):
+                    continue
+                if leash.adoptable and leash.detached:
                     return None
+                what = f"ended before the disk took its answer: {error}"
+                return _failed(job, Failure(ErrorClass.CANCELLED, "drained", what), outcome, seconds)
 
     def _judge(self, job: Job, task: Task, outcome: Outcome, seconds: float) -> Result:
         """The event that says what became of the attempt; artifacts and a long body are blobs by then."""

@@ -116,14 +116,14 @@ def no_sync(patch: pytest.MonkeyPatch) -> None:
 
 
 def effect_before_sync(patch: pytest.MonkeyPatch) -> None:
-    """A commit returns, and the sync follows with the next one."""
+    """The first commit returns, and its sync follows with the next one."""
     sync = Log._fdatasync
-    late: list[Log] = []
+    owing: set[int] = set()
 
     def later(self: Log) -> None:
-        for one in late:
-            sync(one)
-        late[:] = [self]
+        if id(self) in owing:
+            sync(self)
+        owing.add(id(self))
 
     patch.setattr(Log, "_fdatasync", later)
 

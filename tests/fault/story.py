@@ -145,7 +145,7 @@ def prove(story: Story, disk: Disk, *, manifest: bool = True) -> None:
     assert bus.first_seq - 1 <= max(story.trimmed, _asked_trim(story, found))
     labels = {record["seq"]: record["data"]["label"] for record in found}
     for seq, label in story.said.items():
-        assert labels[seq] == label if seq >= bus.first_seq else seq <= bus.durable_seq
+        assert labels.get(seq) == label if seq >= bus.first_seq else seq <= bus.durable_seq, f"record {seq} is lost"
     assert bus.durable_seq >= story.seen
     for seq, label in labels.items():
         assert label in story.asked[seq]

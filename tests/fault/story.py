@@ -27,13 +27,14 @@ DAY = 86_400.0
 @dataclass
 class Story:
     """`asked`: seq → labels that were staged under it (a batch that failed gives its seqs back); `said`: seq → the label
-    that was acknowledged; `blobs` and `manifest` were acknowledged, too."""
+    that was acknowledged; `blobs` and `manifest` were acknowledged, too; readers saw records up to `seen`."""
 
     asked: dict[int, set[str]] = field(default_factory=dict)
     said: dict[int, str] = field(default_factory=dict)
     blobs: list[str] = field(default_factory=list)
     manifest: int = 0
     trimmed: int = 0
+    seen: int = 0
     labels: int = 0
     time: Time = field(default_factory=Time)
 
@@ -128,7 +129,8 @@ def third_day(story: Story, disk: Disk) -> None:
     bus.close()
 
 
-CHAPTERS: tuple[Callable[[Story, Disk], None], ...] = (first_day, second_day, third_day)
+Chapter = Callable[[Story, Disk], None]
+CHAPTERS: tuple[Chapter, ...] = (first_day, second_day, third_day)
 
 
 def prove(story: Story, disk: Disk, *, manifest: bool = True) -> None:
@@ -143,7 +145,8 @@ def prove(story: Story, disk: Disk, *, manifest: bool = True) -> None:
     assert bus.first_seq - 1 <= max(story.trimmed, _asked_trim(story, found))
     labels = {record["seq"]: record["data"]["label"] for record in found}
     for seq, label in story.said.items():
-        assert labels[seq] == label if seq >= bus.first_seq else seq <= bus.durable_seq
+        assert labels.get(seq) == label if seq >= bus.first_seq else seq <= bus.durable_seq, f"record {seq} is lost"
+    assert bus.durable_seq >= story.seen
     for seq, label in labels.items():
         assert label in story.asked[seq]
     for digest in [*story.blobs, *(record["data"]["blob"] for record in found if "blob" in record["data"])]:
@@ -180,7 +183,7 @@ def _prove_checkpoints(story: Story, bus: Bus, *, manifest: bool) -> None:
         assert bus.manifest_seq >= story.manifest
 
 
-def play(story: Story, disk: Disk, chapter: Callable[[Story, Disk], None]) -> None:
+def play(story: Story, disk: Disk, chapter: Chapter) -> None:
     """A chapter as a daemon lives it: an error of the disk ends the chapter's deed, and nothing else."""
     try:
         chapter(story, disk)

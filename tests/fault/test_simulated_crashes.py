@@ -1,14 +1,13 @@
 """The machine loses power after any call to the disk: nothing that was acknowledged is lost, no half of anything shown."""
 
 import errno
-from copy import deepcopy
 from random import Random
 
 import pytest
 
 from glink.testing.simulated_disk import SimulatedDisk
-from tests.fault.crashes import crash_everywhere
-from tests.fault.story import CHAPTERS, Story, play, prove
+from tests.fault.crashes import crash_everywhere, fail_everywhere
+from tests.fault.story import CHAPTERS
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -17,37 +16,12 @@ def test_a_crash_after_any_call(seed):
     assert sum(1 for _ in crash_everywhere(seed, survivors=3)) > 400
 
 
-def before(chapter):
-    """A disk and its story up to that chapter."""
-    disk, story = SimulatedDisk(), Story()
-    for earlier in CHAPTERS[: CHAPTERS.index(chapter)]:
-        earlier(story, disk)
-    return disk, story
-
-
 @pytest.mark.parametrize("lasting", [False, True])
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS])
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_any_call_may_fail(chapter, number, lasting):
     """Once, or from then on. Then the process ends, or the power, and on a whole disk everything converges."""
-    first, told = before(chapter)
-    position = 0
-    while True:
-        position += 1
-        disk, story = deepcopy(first), deepcopy(told)
-        begun = disk.calls
-
-        def fail(kind, at, begun=begun, position=position):
-            return number if at == begun + position or (lasting and at > begun + position) else None
-
-        disk.fail = fail
-        play(story, disk, chapter)
-        disk.fail = lambda kind, at: None
-        if disk.calls < begun + position:
-            break
-        prove(deepcopy(story), disk.power_cut(Random(position)), manifest=False)
-        prove(story, disk.killed(), manifest=False)
-    assert position > 30
+    assert fail_everywhere(chapter, number, lasting=lasting) > 30
 
 
 def test_the_simulated_disk_keeps_what_was_synced_and_no_more(tmp_path):

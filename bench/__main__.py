@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from bench import floor, loading, steps, watching
+from bench import floor, http, loading, steps, watching
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,6 +63,8 @@ def measure(folder: Path, *, quick: bool) -> list[dict[str, str]]:
     p50, p99 = watching.save_to_dispatch(fresh(), 5 if quick else 100)
     add("6", "save to durable dispatch, p50", 0.7, p50, "<= 40 ms")
     add("6", "save to durable dispatch, p99", 3.3, p99, "<= 60 ms")
+    for row in _http(fresh(), rounds, quick=quick):
+        add(*row)
     text = loading.text_of(50 if quick else 1_000)
     low = median(floor.yaml_events(text) for _ in range(rounds))
     own = median(loading.load(fresh(), text) for _ in range(rounds))
@@ -72,6 +74,33 @@ def measure(folder: Path, *, quick: bool) -> list[dict[str, str]]:
     up = median(_several(lambda: loading.ready(_made(fresh()), ROOT), rounds))
     add("13", "glink up ready on the examples", start, up, "<= 500 ms")
     return rows
+
+
+def _http(folder: Path, rounds: int, *, quick: bool) -> list[tuple[str, str, float, float, str, str]]:
+    """Lines 9 and 11; floor and product in turn."""
+    count, seconds, asked = (20, 0.2, 20) if quick else (500, 3.0, 1_000)
+    found = []
+    for number in range(rounds):
+        with http.server("floor", folder) as bare:
+            low, low_alone = http.requests(bare.port, seconds), http.health(bare.port, asked)[1]
+        with http.server("glink", folder / str(number)) as own:
+            small = http.requests(own.port, seconds)
+            with http.streams(own.port, count):
+                silent = http.health(own.port, asked)[1]
+                own.tell("beat 60")
+                found.append((low, small, low_alone, silent, http.health(own.port, asked)[1]))
+    low, small, alone, silent, live = (median(one[part] for one in found) for part in range(5))
+    with http.server("glink", folder / "events") as own:
+        own.tell(f"write {2_000 if quick else 200_000} 100")
+        first, last, events = http.events(own.port, "")
+        read, records = http.replayed(folder / "events")
+    return [
+        ("9", f"{events} events, first byte", read, first, "<= 10 ms", ""),
+        ("9", "1,000 events of them", read * 1e3 / records, last * 1e3 / events, "<= 5 ms", ""),
+        ("11", "a small request, 32 at once", low, small, "<= 1.13 F", ""),
+        ("11", f"p99 beside {count} silent streams", alone, silent, "<= 2 ms", ""),
+        ("11", f"p99 beside {count} live streams", alone, live, "<= 5 ms", ""),
+    ]
 
 
 def _several(measured: Callable[[], float], rounds: int) -> list[float]:

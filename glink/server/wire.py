@@ -84,6 +84,17 @@ class Refusal(ErrorTask):
 class Task(WSGITask):
     """One request. An answer that is a stream has only its head written here."""
 
+    wrote_header: bool
+
+    def write(self, data: bytes) -> None:
+        """The head and a body that is there in one piece leave in one piece."""
+        if self.wrote_header or not self.complete or self.content_length != len(data) or not self.has_body:
+            super().write(data)
+            return
+        self.content_bytes_written = len(data)
+        self.channel.write_soon(self.build_response_header() + data)
+        self.wrote_header = True
+
     def finish(self) -> None:
         taker = (self.environ or {}).get(STREAM)
         if taker is None:

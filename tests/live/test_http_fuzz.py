@@ -71,4 +71,4 @@ def test_the_server_answers_as_it_says(url: str, mode: GenerationMode) -> None:
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_the_server_answers_as_it_says_at_length(url: str, mode: GenerationMode) -> None:
-    assert fuzz(url, 5_000, mode) > 10_000
+    assert fuzz(url, 1_500, mode) > 5_000

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 from glink import collector
@@ -50,6 +50,7 @@ class Engine:
     channel: Channel | None = None
     url: str = ""
     _records: bool = field(default=True)
+    _last_looks: Lock = field(default_factory=Lock)
 
     @classmethod
     def open(
@@ -151,9 +152,12 @@ class Engine:
 
     def look(self, question: Callable[[View], Any]) -> Any:
         """What the conductor's own view answers, once what it sees is durable. Not from the conductor's thread."""
-        item = Look(question=lambda: question(self.view()))
-        self.inbox.put(item)
-        return item.wait(ASK_SECONDS)
+        if not self.conductor.over:
+            item = Look(question=lambda: question(self.view()))
+            self.inbox.put(item)
+            return item.wait(ASK_SECONDS)
+        with self._last_looks:
+            return question(self.view())
 
     def view(self) -> View:
         """This moment, for the conductor's thread."""

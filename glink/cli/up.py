@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from threading import Event
@@ -11,12 +12,16 @@ import typer
 
 from glink.app import Engine
 from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
+from glink.clock import SystemClock
 from glink.config import Config
 from glink.errors import BusError
 from glink.reconciler.survey import survey
 from glink.report import Health
-from glink.reporters.console import Console
+from glink.reporters import registry
+from glink.reporters.outlook import Outlook
 from glink.reporters.reporter import Reporters
+from glink.reporters.setting import Setting
+from glink.words import escaped
 
 
 def command(
@@ -31,8 +36,11 @@ def command(
     Example: glink up --once
     """
     settings = configured(config)
-    reporters = Reporters([Console(sys.stderr if json else sys.stdout)] if settings.reporting else [])
-    engine = Engine.open(settings, projects or (), watch=not once, listeners=[reporters.hear])
+    setting = Setting(os.environ, sys.stderr if json else sys.stdout, SystemClock(), settings.limits)
+    posts = registry.posts(settings.reporting, setting, _warn)
+    engine = Engine.open(settings, projects or (), watch=not once)
+    reporters = Reporters(posts, Outlook(engine.conductor.desks, engine.conductor.world))
+    engine.conductor.listeners.append(reporters.hear)
     _obey_signals(engine, kill_on_stop)
     ended = Event()
     try:
@@ -45,7 +53,14 @@ def command(
         raise
     engine.close()
     reporters.close()
+    for one in reporters.tally():
+        if one.failed or one.dropped:
+            _warn(f"{one.name}: {one.failed} messages did not arrive, {one.dropped} events were dropped")
     return _result(engine, json) if once else 0
+
+
+def _warn(text: str) -> None:
+    print(f"glink: {escaped(text)}", file=sys.stderr, flush=True)
 
 
 def _obey_signals(engine: Engine, kill: bool) -> None:

@@ -28,6 +28,7 @@ DOORS = {
     "jsonschema": {"loading.jsonshape"},
     "referencing": {"loading.jsonshape"},
     "re2": {"loading.jsonshape"},
+    "urllib3": {"connection"},
 }
 
 

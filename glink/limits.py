@@ -59,7 +59,7 @@ class Limits:
     poll: float = 2.0
     poll_answer: float = 60.0
     # reporters
-    report_queue: int = 1_000
+    report_queue: int = 10_000
     report_group: int = 100
     report_characters: int = 4_000
     report_reply_bytes: int = 64 << 10

@@ -15,7 +15,7 @@ from glink.server.past import Past, PastRun, Pasts
 from glink.server.shown import count, span
 
 SPARK_BAR, SPARK_HEIGHT, SPARK_LEAST = 6, 22, 5
-AT_WORK = 4
+PART_LEAST = 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,13 @@ class Spark:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """How many steps have one sign, and how many stand before them in the bar."""
+    """How many steps have one sign; `left` and `width` in percent of the bar, each part wide enough to be seen."""
 
     sign: Sign
     word: str
-    before: int
     number: int
+    left: float
+    width: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +134,13 @@ def _line(report: Report, past: Past) -> Line:
 
 
 def _parts(counts: Counter[Sign]) -> tuple[Part, ...]:
-    parts: list[Part] = []
-    for sign in reversed(Sign):
-        if counts[sign]:
-            parts.append(Part(sign, WORDS[sign], sum(one.number for one in parts), counts[sign]))
-    return tuple(parts)
+    there = [sign for sign in reversed(Sign) if counts[sign]]
+    shares = [max(counts[sign] / counts.total(), PART_LEAST) for sign in there]
+    widths = [share / sum(shares) * 100 for share in shares]
+    return tuple(
+        Part(sign, WORDS[sign], counts[sign], round(sum(widths[:index]), 2), round(width, 2))
+        for index, (sign, width) in enumerate(zip(there, widths, strict=True))
+    )
 
 
 def _spark(past: Past) -> tuple[Spark, ...]:

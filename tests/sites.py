@@ -126,7 +126,11 @@ def coffee(site: Site, project: str = "team-a/coffee-cards") -> None:
 
 def three(site: Site, project: str = "hello-world") -> None:
     """Three steps, all done."""
-    steps = [step("1", "Say hello"), step("2", "Translate it", ("1",), implied=True), step("3", "Print it", ("2",), "b")]
+    steps = [
+        step("1", "Say hello"),
+        step("2", "Translate it", ("1",), implied=True),
+        step("3", "Print it", ("2",), "b"),
+    ]
     site.rig.observe(workflow(project, *steps))
     site.play(lambda job: job.task.bare, seconds=lambda job: 0.4)
 
@@ -136,7 +140,9 @@ def many(site: Site, count: int, project: str = "many", *, wide: bool = False) -
     steps = [step("1", "Begin")]
     for number in range(2, count + 1):
         after = "1" if wide else str(max(1, number - 10))
-        steps.append(step(str(number), f"Translate part {number}", (after,), NAMES[number % len(NAMES)], context="none"))
+        steps.append(
+            step(str(number), f"Translate part {number}", (after,), NAMES[number % len(NAMES)], context="none")
+        )
     site.rig.observe(workflow(project, *steps))
     site.rig.settle(lambda job: f"part {job.task.step} is translated")
 

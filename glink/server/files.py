@@ -88,7 +88,7 @@ class PageFiles:
         self.failed = 0
         self._folder, self._limits, self._look, self._prompts = folder, limits, look, prompts
         self._now, self._earlier, self._revision = now, earlier, revision
-        self._heard: deque[list[Record]] = deque()
+        self._heard: deque[list[Record]] = deque(maxlen=limits.page_batches)
         self._news, self._end, self._lock = Event(), Event(), Lock()
         self._pasts: Pasts | None = None
         self._touched: set[str] = set()
@@ -114,11 +114,11 @@ class PageFiles:
 
     def overview_served(self) -> str:
         """The overview for a browser that asks for it now."""
+        reports = self._look(None)
         with self._lock:
-            pasts = self._fold()
             return overview_page(
-                self._look(None),
-                pasts,
+                reports,
+                self._fold(),
                 now=self._now(),
                 limits=self._limits,
                 served=True,

@@ -64,7 +64,9 @@ class Seen:
 
         page.on("request", asked)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda said: self.complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on(
+            "console", lambda said: self.complaints.append(said.text) if said.type in ("error", "warning") else None
+        )
         page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}"))
 
 

@@ -96,7 +96,7 @@ class Served:
                     self.wfile.write(b'id: %d\ndata: {"seq":%d}\n\n' % (seq, seq))
                     self.wfile.flush()
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, *told: Any) -> None:
                 pass
 
         return Handler
@@ -144,6 +144,7 @@ def test_the_stream_begins_where_the_page_ends(served: Served, open_page: Open) 
 def test_the_overview_is_live_too(served: Served, open_page: Open) -> None:
     page = open_page(served.url)
     expect(page.get_by_role("heading", level=1)).to_have_text("No projects yet")
+    expect(page.locator("#live")).to_have_text("live")
     served.edit("one")
     expect(page.get_by_role("heading", level=1)).to_have_text("1 thing waits for you")
     expect(page).to_have_title("! 1 thing waits for you · Glink")

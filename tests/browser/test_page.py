@@ -32,7 +32,9 @@ def test_nothing_keeps_anybody_out(path: str, scheme: str, open_page: Open, seen
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_from_the_disk_asks_for_its_own_files_alone(path: str, open_page: Open, folder: Path, seen: Seen) -> None:
+def test_a_page_from_the_disk_asks_for_its_own_files_alone(
+    path: str, open_page: Open, folder: Path, seen: Seen
+) -> None:
     page = open_page(path)
     page.wait_for_load_state("networkidle")
     assert {url.removeprefix(folder.as_uri()) for url in seen.requests} <= {
@@ -81,7 +83,9 @@ def test_everything_is_reached_and_done_by_keyboard(open_page: Open) -> None:
     reached: list[str] = []
     for _ in range(150):
         page.keyboard.press("Tab")
-        label = page.evaluate("(one => one && (one.getAttribute('aria-label') || one.textContent.trim()))(document.activeElement)")
+        label = page.evaluate(
+            "(one => one && (one.getAttribute('aria-label') || one.textContent.trim()))(document.activeElement)"
+        )
         reached.append(label or "")
         if reached[-1].startswith("30"):
             break
@@ -164,7 +168,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reports = []
     for number, text in enumerate(CORPUS):
         one = told(text)
-        reports.append(Report(**{name: getattr(one, name) for name in one.__dataclass_fields__} | {"project": f"p{number}"}))
+        reports.append(
+            Report(**{name: getattr(one, name) for name in one.__dataclass_fields__} | {"project": f"p{number}"})
+        )
     files = whole_site(reports, site.pasts(), now=0, limits=site.limits, prompts=lambda fences: {}, revision=CORPUS[0])
     write_files(site.folder, files)
     return site.folder

@@ -105,6 +105,7 @@
     for (const id of state.checked) { const one = document.getElementById(id); if (one) one.checked = true; }
     const search = document.getElementById("search");
     if (search && search.value !== state.search) search.value = state.search;
+    filter();
     kept.forEach((id, at) => { const one = document.getElementById(id); if (one && state.scroll[at]) [one.scrollLeft, one.scrollTop] = state.scroll[at]; });
     const stays = state.anchor && document.getElementById(state.anchor[0]);
     if (stays && scrollY > 0) scrollBy(0, stays.getBoundingClientRect().top - state.anchor[1]);
@@ -131,7 +132,6 @@
       document.querySelector(".as-of").replaceWith(document.adoptNode(fresh.querySelector(".as-of")));
       dress();
       giveBack(state);
-      filter();
       took = performance.now() - began;
     } catch { live.classList.add("lost"); live.textContent = "not live"; } finally {
       busy = false;

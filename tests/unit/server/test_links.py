@@ -28,7 +28,9 @@ def test_a_page_in_a_file_links_to_files_beside_it_and_has_no_events() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["..", "a/../b", "", "-rf", "a b", "a\nb", "/etc/passwd", "é", "a/", "x" * 300, ".hidden", "%2e", "a?b#c"])
+@pytest.mark.parametrize(
+    "name", ["..", "a/../b", "", "-rf", "a b", "a\nb", "/etc/passwd", "é", "a/", "x" * 300, ".hidden", "%2e", "a?b#c"]
+)
 def test_a_name_that_is_none_gets_a_file_of_digits(name: str) -> None:
     folder, file = file_of(name).split("/")
     assert folder == "project"

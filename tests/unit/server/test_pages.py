@@ -54,7 +54,15 @@ class Structure(HTMLParser):
 
 def told(text: str) -> Report:
     """A report in which everything that agents and files may say is `text`."""
-    error = {"path": "projects/p.yaml", "line": 3, "column": 4, "where": "steps", "what": text, "cure": text, "source": text}
+    error = {
+        "path": "projects/p.yaml",
+        "line": 3,
+        "column": 4,
+        "where": "steps",
+        "what": text,
+        "cure": text,
+        "source": text,
+    }
     rows = (
         Row("1", "a", "failed", "wait", "exhausted", detail=text, name=text, task=text, output=text, fence=5),
         Row("2", "a", "succeeded", "stay", "up_to_date", name=text, task=text, output=text, artifacts=(text,), fence=6),
@@ -113,7 +121,7 @@ def test_nothing_invisible_reaches_a_page(text: str) -> None:
 
 
 def test_text_is_shown_as_it_was_written() -> None:
-    text = "<b>5 > 4 & \"3\"</b> {{ 1 + 1 }}"
+    text = '<b>5 > 4 & "3"</b> {{ 1 + 1 }}'
     assert Structure(page_of(text)).texts.count(text) >= 6
 
 
@@ -137,7 +145,10 @@ def test_the_packaged_files_need_no_other() -> None:
         assert not re.search(r"@import|url\((?!#)|innerHTML|eval\(|https?://(?!www\.w3\.org)", text)
 
 
-@pytest.mark.parametrize("name", ["", "/", "..", "../pages.py", "site.css/", "SITE.CSS", "base.html", "graph.css", "/etc/passwd", "site.css\0"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "/", "..", "../pages.py", "site.css/", "SITE.CSS", "base.html", "graph.css", "/etc/passwd", "site.css\0"],
+)
 def test_only_packaged_names_are_assets(name: str) -> None:
     assert asset(name) is None
 
@@ -151,7 +162,9 @@ def test_a_stranger_reads_first_what_is_wrong_and_what_to_do(tmp_path: Path) -> 
     for command in ("retry team-a/coffee-cards 21", "release letter", "resume nightly", "retry stopped 1", "validate"):
         assert f"<code>glink {command}</code>" in page
     assert UNAVAILABLE in page
-    assert page.index('id="broken"') < page.index('id="waits"') < page.index('id="running"') < page.index('id="projects"')
+    assert (
+        page.index('id="broken"') < page.index('id="waits"') < page.index('id="running"') < page.index('id="projects"')
+    )
 
 
 def test_a_project_says_in_one_sentence_how_it_is(tmp_path: Path) -> None:
@@ -180,9 +193,7 @@ def test_a_project_says_in_one_sentence_how_it_is(tmp_path: Path) -> None:
 def test_an_invalid_file_is_shown_with_its_line_a_caret_and_the_cure(tmp_path: Path) -> None:
     site = Site(tmp_path)
     invalid(site)
-    page = project_page(
-        site.report("typing"), Past(), now=START, limits=LIMITS, served=False, seq=1, prompts={}
-    )
+    page = project_page(site.report("typing"), Past(), now=START, limits=LIMITS, served=False, seq=1, prompts={})
     text = "".join(Structure(page).texts)
     assert "projects/typing.yaml:3:5" in text
     assert "3    agnet: a\n     ^" in text
@@ -194,9 +205,7 @@ def test_a_step_opens_on_its_prompt_and_answer(tmp_path: Path) -> None:
     coffee(site)
     report = site.report("team-a/coffee-cards")
     fences = [row.fence for row in report.steps if row.fence]
-    page = project_page(
-        report, Past(), now=START, limits=LIMITS, served=False, seq=1, prompts=site.prompts(fences)
-    )
+    page = project_page(report, Past(), now=START, limits=LIMITS, served=False, seq=1, prompts=site.prompts(fences))
     text = "".join(Structure(page).texts)
     assert "Prompt as given" in text
     assert 'from="step 15"' in text

@@ -113,7 +113,9 @@ def test_a_thousand_steps_of_any_common_shape_are_laid_out() -> None:
 
 
 GRAPHS = st.lists(st.sets(st.integers(0, 30), max_size=4), min_size=1, max_size=30).map(
-    lambda chosen: {str(step): tuple(str(one) for one in sorted(after) if one < step) for step, after in enumerate(chosen)}
+    lambda chosen: {
+        str(step): tuple(str(one) for one in sorted(after) if one < step) for step, after in enumerate(chosen)
+    }
 )
 
 

@@ -16,6 +16,17 @@ from glink.server.shown import count, span
 
 SPARK_BAR, SPARK_HEIGHT, SPARK_LEAST = 6, 22, 5
 PART_LEAST = 0.04
+_IN_BAR = (
+    Sign.DONE,
+    Sign.SKIPPED,
+    Sign.RUNNING,
+    Sign.QUEUED,
+    Sign.WAITING,
+    Sign.BLOCKED,
+    Sign.CANCELLED,
+    Sign.PERSON,
+    Sign.FAILED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +116,8 @@ def _verdict(counts: Counter[Standing], waits: int) -> str:
     if waits:
         parts.append(f"{count(waits, 'thing')} {'waits' if waits == 1 else 'wait'} for you")
     if counts[Standing.RUNNING]:
-        parts.append(f"{counts[Standing.RUNNING]} under way")
+        noun = "" if parts else "project" if counts[Standing.RUNNING] == 1 else "projects"
+        parts.append(" ".join(filter(None, (str(counts[Standing.RUNNING]), noun, "under way"))))
     if not parts:
         return "All is well" if counts.total() else "No projects yet"
     text = ", ".join(parts)
@@ -134,7 +146,7 @@ def _line(report: Report, past: Past) -> Line:
 
 
 def _parts(counts: Counter[Sign]) -> tuple[Part, ...]:
-    there = [sign for sign in reversed(Sign) if counts[sign]]
+    there = [sign for sign in _IN_BAR if counts[sign]]
     shares = [max(counts[sign] / counts.total(), PART_LEAST) for sign in there]
     widths = [share / sum(shares) * 100 for share in shares]
     return tuple(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from glink.limits import Limits
 from glink.report import Condition, Health, Report, Row, Sync
+from glink.server.overview import overview
 from glink.server.pages import CSP, asset, asset_names, overview_page, project_page
 from glink.server.past import Attempt, Past, PastRun, Pasts, Said
 from glink.server.prompts import Prompt
@@ -251,3 +252,46 @@ def test_no_project_at_all_shows_how_to_begin() -> None:
     page = overview_page([], Pasts(LIMITS), now=START, limits=LIMITS, served=False)
     assert "<h1>No projects yet</h1>" in page
     assert "Say hello" in page
+
+
+def test_the_headline_counts_what_matters_most_first() -> None:
+    def headline(*reasons: tuple[str, str]) -> str:
+        reports = [
+            Report(f"p{number}", Sync.OUT_OF_SYNC, Health.PROGRESSING, steps=(Row("1", "a", status, "wait", reason),))
+            for number, (reason, status) in enumerate(reasons)
+        ]
+        page = overview_page(reports, Pasts(LIMITS), now=START, limits=LIMITS, served=False)
+        return page[page.index("<h1>") + 4 : page.index("</h1>")]
+
+    failed, held, busy = ("exhausted", "failed"), ("held", "succeeded"), ("in_flight", "running")
+    done = ("up_to_date", "succeeded")
+    assert headline(done) == "All is well"
+    assert headline(busy, done) == "1 project under way"
+    assert headline(busy, busy, held) == "1 thing waits for you, 2 under way"
+    assert headline(failed, failed, held, busy, done) == "2 projects broken, 1 thing waits for you, 1 under way"
+
+
+def test_a_bar_shows_each_kind_of_state_and_fills_up() -> None:
+    rows = [Row(str(number), "a", "succeeded", "stay", "up_to_date") for number in range(500)]
+    rows.append(Row("bad", "a", "failed", "wait", "exhausted"))
+    report = Report("p", Sync.OUT_OF_SYNC, Health.DEGRADED, steps=tuple(rows))
+    done, failed = overview([report], Pasts(LIMITS), cards=5).lines[0].parts
+    assert (done.sign, failed.sign, failed.number) == ("done", "failed", 1)
+    assert failed.width > 3
+    assert done.left == 0
+    assert round(done.width + failed.width, 1) == 100
+
+
+def test_a_sparkline_is_as_high_as_the_longest_run_and_marks_failures() -> None:
+    past = Past()
+    for number, (second, status) in enumerate([("01", "succeeded"), ("04", "failed"), ("09", "succeeded")], 1):
+        past.runs.append(PastRun(number, "2027-01-15T08:00:00.000000Z", f"2027-01-15T08:00:{second}.000000Z", status))
+    pasts = Pasts(LIMITS)
+    pasts._projects["p"] = past
+    line = overview([Report("p", Sync.SYNCED, Health.HEALTHY)], pasts, cards=5).lines[0]
+    assert [(bar.height, bar.status) for bar in line.spark] == [
+        (10.7, "succeeded"),
+        (16.3, "failed"),
+        (22.0, "succeeded"),
+    ]
+    assert line.spark_label == "last 3 runs: 1 failed, 2 succeeded"

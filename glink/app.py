@@ -149,6 +149,42 @@ class View:
                 raise UsageError(_unknown(name, find_projects(config.projects_dir, config.limits)[0]))
         return cls(desks, world, observation, reader, clock, surroundings, memory.seq)
 
+    @classmethod
+    def at(cls, config: Config, names: Sequence[str] = (), *, seq: int | None = None, time: str | None = None) -> View:
+        """What was known after a record, or at a time (as on the bus); the workflows are those that were in force then.
+
+        Raises NoState for a moment that is not, or not any more, on the bus.
+        """
+        reader = _reader(config, need_bus=True)
+        assert reader is not None
+        memory = Memory.until(reader, seq=seq, time=time)
+        first = reader.first_seq
+        if memory.seq < first or (first > 1 and not _is_carried(reader, first, memory.seq)):
+            raise NoState(f"the bus begins at record {first}, and not all of that moment is known from there")
+        world, clock = memory.world, SystemClock()
+        _roster(world, config)
+        desks = {name: Desk(name, state) for name, state in memory.states.items() if chosen(names)(name)}
+        for name in names:
+            if name not in desks:
+                raise UsageError(_unknown(name, dict.fromkeys(memory.states, config.projects_dir)))
+        surroundings = surroundings_of(reader.blobs.get, desks)
+        for desk in desks.values():
+            workflow = surroundings.earlier(desk.state.content) if desk.state.content else None
+            if workflow is not None and not desk.state.orphaned:
+                desk.seat(workflow, world, config.limits, surroundings)
+        seen = Observation(world.revision, {}, frozenset(), frozenset())
+        return cls(desks, world, seen, reader, clock, surroundings, memory.seq)
+
+
+def _is_carried(reader: BusReader, first: int, seq: int) -> bool:
+    """Whether the trim that made the bus begin at `first` had carried everything by then."""
+    through = {
+        record["data"]["through"] + 1: record["seq"]
+        for record in reader.replay(0, project="")
+        if record["type"] == "log.trimmed"
+    }
+    return seq >= through.get(first, 0)
+
 
 def _reader(config: Config, *, need_bus: bool) -> BusReader | None:
     try:

@@ -31,6 +31,12 @@ VERBS = (
     "suspend",
     "resume",
     "schema",
+    "fsck",
+    "repair",
+    "backup",
+    "restore",
+    "gc",
+    "redact",
 )
 
 

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, TypedDict
 
 import typer
 
 from glink.app import View
 from glink.cli.shell import ConfigOption, JsonOption, MaybeProject, configured, say, show, table
+from glink.clock import text_of
+from glink.errors import UsageError
 from glink.reconciler.survey import survey
 from glink.report import Report
 from glink.words import escaped, in_words
 
 
+class Moment(TypedDict, total=False):
+    """One of both."""
+
+    seq: int
+    time: str
+
+
 def command(
     project: MaybeProject = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Print anew whenever something changes.")] = False,
+    at: Annotated[str | None, typer.Option(metavar="SEQ|TIME", help="As it was after that event, or then.")] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -25,6 +36,9 @@ def command(
     """
     settings = configured(config)
     names = [project] if project else []
+    if at is not None:
+        _print(View.at(settings, names, **_moment(at)), project, json)
+        return
     view = View.take(settings, names)
     _print(view, project, json)
     if watch and view.reader is not None:
@@ -32,6 +46,17 @@ def command(
         for record in view.reader.follow(after, stop=lambda: False, every=0.5):
             if project in (None, record.get("project")):
                 _print(View.take(settings, names), project, json)
+
+
+def _moment(text: str) -> Moment:
+    """A seq, or a time in any form of ISO 8601 (UTC where it names no zone); raises UsageError."""
+    if text.isdigit():
+        return {"seq": int(text)}
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--at {text}: write a seq (4711) or a time (2026-11-26T09:30)") from None
+    return {"time": text_of((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())}
 
 
 def _print(view: View, project: str | None, as_json: bool) -> None:

@@ -35,6 +35,12 @@ VERBS = (
     "delete",
     "worker",
     "schema",
+    "fsck",
+    "repair",
+    "backup",
+    "restore",
+    "gc",
+    "redact",
 )
 
 

@@ -93,9 +93,10 @@ def _http(folder: Path, rounds: int, *, quick: bool) -> list[tuple[str, str, flo
     with http.server("glink", folder / "events") as own:
         own.tell(f"write {2_000 if quick else 200_000} 100")
         first, last, events = http.events(own.port, "")
+        asked_for = http.health(own.port, asked)[0]
         read, records = http.replayed(folder / "events")
     return [
-        ("9", f"{events} events, first byte", read, first, "<= 10 ms", ""),
+        ("9", f"{events} events, first byte (F: /health)", asked_for, first, "<= 10 ms", ""),
         ("9", "1,000 events of them", read * 1e3 / records, last * 1e3 / events, "<= 5 ms", ""),
         ("11", "a small request, 32 at once", low, small, "<= 1.13 F", ""),
         ("11", f"p99 beside {count} silent streams", alone, silent, "<= 2 ms", ""),

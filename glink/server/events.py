@@ -38,7 +38,7 @@ def events_route(source: Source, streams: Streams, *, is_open: Callable[[Record]
 
     def answer(call: Call) -> Reply:
         form = Form.EVENTS if Form.EVENTS in call.headers.get("accept", "") else Form.LINES
-        follows = form is Form.EVENTS or call.query.get("follow") == "1"
+        follows = call.query.get("follow", "1" if form is Form.EVENTS else "0") == "1"
         reading = Reading(
             source,
             _choice(call, is_open),

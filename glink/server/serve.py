@@ -9,6 +9,7 @@ import logging
 import resource
 from collections.abc import Callable, Iterable
 from threading import Event, Thread
+from time import sleep
 from typing import Any, Final
 
 from waitress import wasyncore
@@ -23,6 +24,8 @@ from glink.server.wire import Server
 THREADS: Final = 8
 _SPARE_DESCRIPTORS: Final = 256
 _LAST_WORDS: Final = 2.0
+_PAUSE: Final = 0.1
+_LOG: Final = logging.getLogger(__name__)
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -65,7 +68,12 @@ class Serving:
             one.stop_accepting()
 
     def _loop(self) -> None:
-        wasyncore.loop(timeout=1, use_poll=True, map=self._map)
+        while self._map:
+            try:
+                wasyncore.loop(timeout=1, use_poll=True, map=self._map)
+            except Exception:  # one connection's trouble must not end all the others
+                _LOG.exception("the loop of the connections stumbled, and goes on")
+                sleep(_PAUSE)
 
     def _in_loop(self, deed: Callable[[], object]) -> None:
         """Do it in the thread of the connections, and wait for that."""
@@ -84,13 +92,10 @@ class Serving:
 def _settings(limits: Limits) -> dict[str, Any]:
     return {
         "threads": THREADS,
-        # our own limit comes first, and says so; waitress's would leave clients waiting
-        "connection_limit": 1 << 30,
         "asyncore_use_poll": True,
         "max_request_header_size": limits.header_bytes,
         "max_request_body_size": limits.body_bytes + 1,
         "inbuf_overflow": limits.body_bytes + 1,
-        "cleanup_interval": 1,
         "log_socket_errors": False,
         "clear_untrusted_proxy_headers": False,
         "ident": "",

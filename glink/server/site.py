@@ -6,12 +6,7 @@ so whatever is raised on the way becomes a problem in JSON, also what bottle fin
 
 from __future__ import annotations
 
-import logging
-import os
-import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from secrets import token_hex
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import bottle
@@ -24,34 +19,23 @@ from glink.loading.discovery import name_fault
 from glink.loading.document import quoted, spell
 from glink.loading.mistakes import mistakes
 from glink.permit import Scope
+from glink.server.answer import Environ, Fields, StartResponse, begin, refuse, stumbled
 from glink.server.auth import Tokens, Who, unauthorised
 from glink.server.body import read_bytes, read_json
 from glink.server.guard import Guard
 from glink.server.login import login_routes, way_back
 from glink.server.once import Once
 from glink.server.openapi import openapi_route
-from glink.server.problem import CONTENT_TYPE, HttpProblem, invalid, problem_body, problem_of
+from glink.server.problem import HttpProblem, invalid, problem_of
 from glink.server.query import read_query
 from glink.server.rate import Rate
-from glink.server.reader import Reader
 from glink.server.route import Call, Reply, Route
 from glink.server.sessions import Sessions
-from glink.server.wire import STREAM
-from glink.words import escaped
 
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
 Deed = Callable[[Environ, dict[str, str]], Reply]
 
-_LOG: Final = logging.getLogger(__name__)
 _KEY_CHARACTERS: Final = 128
 _STRANGER: Final = Who("", frozenset())
-_COMMON: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
-_PAGE: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Frame-Options": "DENY",
-}
 
 
 class Site:
@@ -77,13 +61,13 @@ class Site:
             self._count(environ["REMOTE_ADDR"])
             self._guard.check(environ)
             deed, path = self._matched(environ)
-            return _begin(deed(environ, path), environ, start_response)
+            return begin(deed(environ, path), environ, start_response)
         except HttpProblem as refusal:
-            return _refuse(refusal, environ, start_response)
+            return refuse(refusal, environ, start_response)
         except (GlinkError, TimeoutError) as error:
-            return _refuse(problem_of(error), environ, start_response)
+            return refuse(problem_of(error), environ, start_response)
         except Exception:  # whatever a handler stumbles over is this request's alone
-            return _stumbled(environ, start_response)
+            return stumbled(environ, start_response)
 
     def _count(self, remote: str) -> None:
         if wait := self._rate.count(remote):
@@ -118,7 +102,7 @@ class Site:
                 path=path,
                 query=query,
                 body=body,
-                headers=_Fields(environ),
+                headers=Fields(environ),
                 key=_key(environ),
                 body_digest=of_bytes(data),
                 remote=environ["REMOTE_ADDR"],
@@ -191,97 +175,8 @@ def _projects(body: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for one in names if one is not None))
 
 
-class _Fields(Mapping[str, str]):
-    """The headers of a request, by names in lower case with dashes."""
-
-    def __init__(self, environ: Environ) -> None:
-        self._environ = environ
-
-    def __getitem__(self, name: str) -> str:
-        key = name.upper().replace("-", "_")
-        text: str = self._environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"]
-        return text
-
-    def __iter__(self) -> Iterator[str]:
-        names = (one.removeprefix("HTTP_") for one in self._environ if one.startswith("HTTP_") or one == "CONTENT_TYPE")
-        return (one.lower().replace("_", "-") for one in names)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
 def _key(environ: Environ) -> str | None:
     key: str | None = environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None and not (key.isascii() and key.isprintable() and 0 < len(key) <= _KEY_CHARACTERS):
         raise HttpProblem(400, f"an Idempotency-Key has 1 to {_KEY_CHARACTERS} printable ASCII characters")
     return key
-
-
-def _begin(reply: Reply, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """The head of an answer, and its body."""
-    headers = {"Content-Type": reply.content_type, **_COMMON}
-    if reply.content_type.startswith("text/html"):
-        headers |= _PAGE
-    headers |= {name: _field(text) for name, text in reply.headers.items()}
-    body: Iterable[bytes]
-    if isinstance(reply.body, Reader):
-        body = _begun(reply.body, environ)
-    elif isinstance(reply.body, Path):
-        body, headers["Content-Length"] = _opened(reply.body, environ)
-    else:
-        body, headers["Content-Length"] = [reply.body], str(len(reply.body))
-    start_response(_line(reply.status), list(headers.items()))
-    return [] if environ["REQUEST_METHOD"] == "HEAD" else body
-
-
-def _line(status: int) -> str:
-    return f"{status} {bottle.HTTP_CODES[status]}"
-
-
-def _field(text: str) -> str:
-    """A header's value, whatever text it was made of."""
-    return escaped(text).encode("latin-1", "backslashreplace").decode("latin-1")
-
-
-def _begun(reader: Reader, environ: Environ) -> list[bytes]:
-    """The head of the answer is the site's; the rest is the reader's own."""
-    if environ["REQUEST_METHOD"] == "HEAD":
-        reader.gone()
-    else:
-        environ[STREAM] = reader
-    return []
-
-
-def _opened(path: Path, environ: Environ) -> tuple[Iterable[bytes], str]:
-    """A regular file and its size; raises 404."""
-    try:
-        found = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        raise HttpProblem(404, "it is not there any more") from None
-    about = os.fstat(found)
-    if not stat.S_ISREG(about.st_mode) or environ["REQUEST_METHOD"] == "HEAD":
-        os.close(found)
-        if stat.S_ISREG(about.st_mode):
-            return [], str(about.st_size)
-        raise HttpProblem(404, "it is not there any more")
-    file: Iterable[bytes] = environ["wsgi.file_wrapper"](os.fdopen(found, "rb"))
-    return file, str(about.st_size)
-
-
-def _refuse(refusal: HttpProblem, environ: Environ, start_response: StartResponse) -> list[bytes]:
-    return _say(refusal.status, refusal.body(), refusal.headers, environ, start_response)
-
-
-def _stumbled(environ: Environ, start_response: StartResponse) -> list[bytes]:
-    number = token_hex(8)
-    _LOG.exception("request %s failed", number)
-    body = problem_body(500, "this is a bug in Glink; the log has it under the request id", number, {})
-    return _say(500, body, {}, environ, start_response)
-
-
-def _say(
-    status: int, body: bytes, more: Mapping[str, str], environ: Environ, start_response: StartResponse
-) -> list[bytes]:
-    headers = {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(body)), **_COMMON, **more}
-    start_response(_line(status), list(headers.items()))
-    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]

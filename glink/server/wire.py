@@ -186,7 +186,17 @@ class Server(TcpWSGIServer):
 
     def __init__(self, *arguments: Any, limits: Limits, **more: Any) -> None:
         self.limits = limits
+        self._looked = 0.0
         super().__init__(*arguments, **more)
+
+    def readable(self) -> bool:
+        """Asked in every round of the loop. By a clock that does not jump, once a second: end what takes too long."""
+        now = monotonic()
+        if now - self._looked >= 1.0:
+            self._looked = now
+            for channel in list(self.active_channels.values()):
+                channel.end_if_overdue(now)
+        return bool(self.accepting)
 
     def handle_accept(self) -> None:
         """All who wait, a hundred at most; then those who are connected have their turn."""
@@ -219,12 +229,6 @@ class Server(TcpWSGIServer):
     def owes_bytes(self) -> bool:
         """Whether part of an answer is still to be sent."""
         return any(one.total_outbufs_len for one in list(self.active_channels.values()))
-
-    def maintenance(self, now: float) -> None:
-        """Once a second: end what takes too long."""
-        at = monotonic()
-        for channel in list(self.active_channels.values()):
-            channel.end_if_overdue(at)
 
 
 def _turn_away(connection: socket) -> None:

@@ -258,6 +258,31 @@ def test_who_does_not_take_an_answer_holds_no_thread(tmp_path: Path) -> None:
         small.close()
 
 
+def test_trouble_with_one_connection_leaves_the_others_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Even where waitress does not expect any; the log has it."""
+    from glink.server.wire import Channel
+
+    met = threading.Event()
+
+    def stumble(channel: Channel, now: float) -> None:
+        met.set()
+        raise ZeroDivisionError
+
+    small = Small(tmp_path)
+    port = small.serve()
+    try:
+        with connect(port):
+            monkeypatch.setattr(Channel, "end_if_overdue", stumble)
+            assert met.wait(10)
+            monkeypatch.undo()
+        assert say(port, get()).statuses == [200]
+        assert "the loop of the connections stumbled" in caplog.text
+    finally:
+        small.close()
+
+
 def test_a_stop_lets_a_request_end_and_takes_no_more(tmp_path: Path) -> None:
     """What is being answered is answered, idle connections end, and the port is free again."""
     from glink.permit import Scope

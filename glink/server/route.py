@@ -108,7 +108,7 @@ class Route:
     credentials to the login.
     """
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "PUT"]
     path: str
     scope: Scope | tuple[Scope, ...]
     handler: Handler

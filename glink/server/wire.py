@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, WSGITask
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest
 
 from glink.limits import Limits
@@ -184,10 +184,18 @@ class Server(TcpWSGIServer):
 
     channel_class = Channel
 
-    def __init__(self, *arguments: Any, limits: Limits, **more: Any) -> None:
+    def __init__(
+        self, *arguments: Any, limits: Limits, apart: frozenset[str], apart_tasks: ThreadedTaskDispatcher, **more: Any
+    ) -> None:
+        """Requests for the paths `apart` are answered by threads of their own."""
         self.limits = limits
+        self._apart, self._apart_tasks = apart, apart_tasks
         self._looked = 0.0
         super().__init__(*arguments, **more)
+
+    def add_task(self, task: Channel) -> None:
+        apart = getattr(task.requests[0], "path", "") in self._apart
+        (self._apart_tasks if apart else self.task_dispatcher).add_task(task)
 
     def readable(self) -> bool:
         """Asked in every round of the loop. By a clock that does not jump, once a second: end what takes too long."""

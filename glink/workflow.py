@@ -127,12 +127,14 @@ class Step(NamedTuple):
         return cls(**values, definition=_definition(source, texts, files))
 
 
-_DEFINING = ("agent", "task", "run", "args", "env", "stdin", "when", "inputs", "artifacts", "output", "context", "with")
+_DEFINING = frozenset(
+    ("agent", "task", "run", "args", "env", "stdin", "when", "inputs", "artifacts", "output", "context", "with")
+)
 
 
 def _definition(source: Mapping[str, Any], texts: Mapping[str, str], files: Mapping[str, str]) -> str:
     """Digest of all that an edit of this step's own text or files can change (not what other steps answer)."""
-    own: dict[str, Any] = {key: source[key] for key in _DEFINING if key in source}
+    own: dict[str, Any] = {key: value for key, value in source.items() if key in _DEFINING}
     if texts:
         named = [*(source.get(key) or "" for key in ("task", "stdin", "when")), *source.get("args", ())]
         whole = "\n".join([*named, *source.get("env", {}).values()])

@@ -176,7 +176,6 @@ class Workflow:
     project: str
     digest: str
     canonical: Mapping[str, Any]
-    steps: Mapping[str, Step]
     graph: Graph
     name: str | None = None
     suspend: bool = False
@@ -185,18 +184,20 @@ class Workflow:
     @classmethod
     def of(cls, source: Mapping[str, Any], digest_: str | None = None) -> Workflow:
         """The workflow of a canonical form; raises CycleError of `glink.graph` when `after` makes a circle."""
-        texts, files = source.get("texts", {}), source.get("files", {})
-        steps = {one["id"]: Step.of(one, texts, files) for one in source["steps"]}
         return cls(
             project=source["project"],
             digest=digest_ or digest.of_bytes(canonical(source)),
             canonical=source,
-            steps=steps,
-            graph=Graph({step.id: step.after for step in steps.values()}),
+            graph=Graph({step["id"]: step.get("after", ()) for step in source["steps"]}),
             name=source.get("name"),
             suspend=source.get("suspend", False),
             concurrency=source.get("concurrency"),
         )
+
+    @cached_property
+    def steps(self) -> Mapping[str, Step]:
+        """Every step by its id, in file order; made when it is asked for, which a mere validation does not."""
+        return {step["id"]: Step.of(step, self.texts, self.files) for step in self.canonical["steps"]}
 
     @cached_property
     def texts(self) -> Mapping[str, str]:

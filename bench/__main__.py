@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
 
-from bench import commands, floor, loading, settled, steps, watching
+from bench import commands, floor, http, loading, settled, steps, watching
 from glink import collector
 
 ROOT = Path(__file__).parents[1]
@@ -159,6 +159,38 @@ def starts(table: Table) -> None:
     table.measure("13", ready, floor.python_start, lambda: commands.ready(table.fresh(), ROOT), "<= 500 ms")
 
 
+def over_http(table: Table) -> None:
+    """Small requests, and how soon `/health` answers beside open streams; bare bottle on the same waitress is the floor."""
+    count, seconds, asked = (20, 0.2, 20) if table.quick else (500, 3.0, 1_000)
+    folder = table.fresh()
+    small: list[tuple[float, float]] = []
+    silent: list[tuple[float, float]] = []
+    live: list[tuple[float, float]] = []
+    for number in range(table.rounds):
+        with http.server("floor", folder) as bare:
+            low, alone = http.requests(bare.port, seconds), http.health(bare.port, asked)[1]
+        with http.server("glink", folder / str(number)) as own:
+            small.append((low, http.requests(own.port, seconds)))
+            with http.streams(own.port, count):
+                silent.append((alone, http.health(own.port, asked)[1]))
+                own.tell("beat 60")
+                live.append((alone, http.health(own.port, asked)[1]))
+    table.add("11", "a small request, 32 at once", small, "<= 1.13 F")
+    table.add("11", f"p99 beside {count} silent streams", silent, "<= 2 ms")
+    table.add("11", f"p99 beside {count} live streams", live, "<= 5 ms")
+
+
+def events_over_http(table: Table) -> None:
+    """`GET /events` over a small bus; reading the same records from the disk is the floor."""
+    folder = table.fresh()
+    with http.server("glink", folder) as own:
+        own.tell(f"write {2_000 if table.quick else 200_000} 100")
+        first, last, events = http.events(own.port, "")
+        read, records = http.replayed(folder)
+    table.add("9", f"{events} events, first byte", [(read, first)], "<= 10 ms")
+    table.add("9", "1,000 events of them", [(read * 1e3 / records, last * 1e3 / events)], "<= 5 ms")
+
+
 LINES: dict[str, Callable[[Table], None]] = {
     "1": chain,
     "2": fan_out,
@@ -166,6 +198,8 @@ LINES: dict[str, Callable[[Table], None]] = {
     "4": cold_plan,
     "5": nothing_to_do,
     "6": watching_files,
+    "9": events_over_http,
+    "11": over_http,
     "12": loaded,
     "13": starts,
 }

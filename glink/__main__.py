@@ -15,12 +15,16 @@ def main() -> None:
         return
     # Looking for pydantic's plug-ins reads the metadata of every installed distribution; Glink has none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    from glink.cli.main import run
-    from glink.collector import calm
+    try:
+        from glink.cli.main import run
+        from glink.collector import calm
 
-    calm()
+        calm()
 
-    sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # also while all that is imported
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

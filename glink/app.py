@@ -1,188 +1,40 @@
 """The composition root: the one place where the parts are put together.
 
-`Engine` is a conductor with everything around it, holding the bus. `View` is the same knowledge without effects: what
-reading verbs use, beside a daemon or without one.
+`Engine` is a conductor with everything around it, holding the bus.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import cache
 from threading import Thread
 from typing import Any
 
 from glink import collector
-from glink.agents.agent import Agent
+from glink.agents.agent import Agent, Outcome
 from glink.bus.bus import Bus
-from glink.bus.reader import BusReader
+from glink.bus.holder import Holder
 from glink.channel import Channel
-from glink.clock import SystemClock, seconds_of
+from glink.clock import SystemClock
 from glink.config import Config
-from glink.errors import BusError, NoState, Problem, UsageError
+from glink.errors import BusError
 from glink.event import Record
-from glink.jsontext import loads
-from glink.project import Loaded, find_projects, load_project
-from glink.reconciler.board import Surroundings
 from glink.reconciler.conductor import Conductor, Stop
 from glink.reconciler.desk import Desk
-from glink.reconciler.dispatch import Dispatcher
-from glink.reconciler.inbox import Inbox, Request
+from glink.reconciler.dispatch import Dispatcher, Job
+from glink.reconciler.inbox import Inbox, Look, Request, Result
 from glink.reconciler.memory import Memory
-from glink.state import Answer, ProjectState
+from glink.server.health import Pulse
+from glink.view import View
+from glink.watch.git import Git
 from glink.watch.source import Observation, Source
-from glink.workflow import Workflow
-from glink.world import World
+from glink.wiring import actor, chosen, enroll, resume_clock, source_of, surroundings_of
 
-Bodies = Callable[[str], bytes]
-Chosen = Callable[[str], bool]
-
-
-def chosen(names: Sequence[str]) -> Chosen:
-    """A choice of projects by name; all for none."""
-    wanted = frozenset(names)
-    return (lambda name: name in wanted) if wanted else (lambda name: True)
-
-
-def _finder(config: Config, selects: Chosen) -> Callable[[], tuple[dict[str, Path], dict[str, list[Problem]]]]:
-    def find() -> tuple[dict[str, Path], dict[str, list[Problem]]]:
-        files, problems = find_projects(config.projects_dir, config.limits)
-        return (
-            {name: file for name, file in files.items() if selects(name)},
-            {name: found for name, found in problems.items() if selects(name)},
-        )
-
-    return find
-
-
-def _source(config: Config, clock: SystemClock, selects: Chosen, **more: Any) -> Source:
-    def load(name: str, file: Path) -> Loaded:
-        return load_project(name, file, config.projects_dir, limits=config.limits, config=config)
-
-    return Source(
-        config.projects_dir, limits=config.limits, load=load, find=_finder(config, selects), clock=clock, **more
-    )
-
-
-def surroundings_of(bodies: Bodies, desks: Mapping[str, Desk]) -> Surroundings:
-    """The lookups that a board needs, over the bodies on the bus and all the desks there are."""
-
-    @lru_cache(maxsize=64)
-    def earlier(content: str) -> Workflow | None:
-        try:
-            return Workflow.of(loads(bodies(content)), content)
-        except KeyError:
-            return None
-
-    def notes(project: str, kind: str) -> list[dict[str, Any]]:
-        desk = desks.get(project)
-        return desk.state.notes.get(kind, []) if desk is not None else []
-
-    def vanished(key: str) -> tuple[str, Answer] | None:
-        for name, desk in desks.items():
-            if desk.state.orphaned:
-                for step, past in desk.state.steps.items():
-                    if (answer := past.answers.get(key)) is not None:
-                        return f"{name}/{step}", answer
-        return None
-
-    return Surroundings(bodies, notes, earlier, vanished)
-
-
-def _roster(world: World, config: Config) -> None:
-    world.agents, world.commands = config.agents, config.commands
-    world.undeclared, world.engine, world.concurrency = config.undeclared_agents, config.engine, config.concurrency
-
-
-@dataclass
-class View:
-    """All that the bus and the files say, at one moment; nothing is held and nothing is changed."""
-
-    desks: dict[str, Desk]
-    world: World
-    observation: Observation
-    reader: BusReader | None
-    clock: SystemClock
-    surroundings: Surroundings
-    seq: int = 0
-
-    def unseen(self, project: str) -> bool:
-        """Whether the files say what no engine has recorded yet."""
-        loaded = self.observation.projects.get(project)
-        desk = self.desks[project]
-        return (
-            loaded is not None
-            and loaded.workflow is not None
-            and (loaded.workflow.digest not in desk.state.contents.values())
-        )
-
-    @classmethod
-    def take(cls, config: Config, names: Sequence[str] = (), *, need_bus: bool = False) -> View:
-        """Read the files and, where there is one, the bus; NoState when there is none and `need_bus`."""
-        selects = chosen(names)
-        reader = _reader(config, need_bus=need_bus)
-        memory = Memory.read(reader) if reader is not None else Memory()
-        world, clock = memory.world, SystemClock()
-        _resume_clock(clock, world)
-        _roster(world, config)
-        everyone = {name: Desk(name, state) for name, state in memory.states.items()}
-        for agent in (step.agent for state in memory.states.values() for step in state.steps.values() if step.fence):
-            world.taken(agent, +1)
-        surroundings = surroundings_of(_no_bodies if reader is None else reader.blobs.get, everyone)
-        observation = _source(config, clock, selects, deliver=lambda seen: None, watch=False).scan()
-        desks = {name: desk for name, desk in everyone.items() if selects(name)}
-        for name, loaded in observation.projects.items():
-            desk = desks.setdefault(name, Desk(name, ProjectState(name)))
-            desk.problems = loaded.problems
-            workflow = loaded.workflow or surroundings.earlier(desk.state.content)
-            if workflow is None:
-                continue
-            if workflow.digest != desk.state.content:
-                # As it will be once the engine has seen it: that is what a plan is about.
-                desk.state.generation += 1
-                desk.state.content, desk.state.revision = workflow.digest, observation.revision
-            desk.state.orphaned = False
-            desk.seat(workflow, world, config.limits, surroundings)
-        for name, desk in desks.items():
-            desk.state.orphaned = desk.state.orphaned or name not in observation.projects
-        for name in names:
-            if name not in desks:
-                raise UsageError(unknown_project(name, find_projects(config.projects_dir, config.limits)[0]))
-        return cls(desks, world, observation, reader, clock, surroundings, memory.seq)
-
-
-def _reader(config: Config, *, need_bus: bool) -> BusReader | None:
-    try:
-        return BusReader(config.bus_dir, limits=config.limits)
-    except NoState:
-        if need_bus:
-            raise
-        return None
-
-
-def _no_bodies(sha: str) -> bytes:
-    raise KeyError(sha)
-
-
-def unknown_project(name: str, known: Iterable[str]) -> str:
-    """What is said of a project that is not there, with the name that may have been meant."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, list(known), 1)
-    return f"no project {name}" + (
-        f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(sorted(known)) or 'none'}"
-    )
-
-
-def _resume_clock(clock: SystemClock, world: World) -> bool:
-    """Count on from an earlier start in the same boot; whether it was the same."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    same = bool(world.boot) and boot.exists() and boot.read_text().strip() == world.boot
-    if same:
-        clock.resume(seconds_of(world.started), world.boot_time)
-    return same
+STUCK_SECONDS = 10.0
+ASK_SECONDS = 60.0
+SEEN_SECONDS = 15.0  # a git command at work is waited for, so a look may take that long
 
 
 @dataclass
@@ -196,6 +48,7 @@ class Engine:
     inbox: Inbox
     bus: Bus
     channel: Channel | None = None
+    url: str = ""
     _records: bool = field(default=True)
 
     @classmethod
@@ -208,20 +61,29 @@ class Engine:
         acts: bool = True,
         adopts: bool = True,
         sync: bool = True,
+        serve_only: bool = False,
         listeners: Sequence[Callable[[list[Record]], None]] = (),
     ) -> Engine:
         """Take the bus (BusHeld when somebody has it) and look at the files once; the first pass takes that in.
 
         `acts` False only records: nothing is dispatched (a verb without a daemon). `watch` False looks once.
+        `serve_only` runs nothing but what is asked for.
         """
         clock, selects = SystemClock(), chosen(names)
-        bus = Bus.open(config.bus_dir, clock=clock, limits=config.limits, secrets=config.secrets, sync=sync)
+        bus = Bus.open(
+            config.bus_dir,
+            clock=clock,
+            limits=config.limits,
+            secrets=config.secrets,
+            sync=sync,
+            network=config.network,
+        )
         try:
             memory = Memory.read(bus)
             world = memory.world
-            memory.same_boot = _resume_clock(clock, world)
-            _roster(world, config)
-            world.draining = not acts
+            memory.same_boot = resume_clock(clock, world)
+            enroll(world, config)
+            world.draining, world.serve_only = not acts, serve_only
             inbox = Inbox()
             dispatcher = Dispatcher(
                 agent=_agents(config),
@@ -247,10 +109,11 @@ class Engine:
                 adopts=adopts,
                 listeners=listeners,
             )
-            source = _source(config, clock, selects, deliver=_storing(bus, inbox.put), watch=watch)
+            source = source_of(config, clock, selects, deliver=_storing(bus, inbox.put), watch=watch)
             engine = cls(config, conductor, source, dispatcher, inbox, bus, _records=acts)
             if acts:
                 collector.calm()
+                conductor.keep_within_time(seconds=config.retention_days * 86_400.0, work=config.work_dir)
                 conductor.start()
             _storing(bus, inbox.put)(source.scan())
         except BaseException:
@@ -262,19 +125,20 @@ class Engine:
 
     def serve(self) -> None:
         """Answer other processes' requests over the private channel, and say where the engine is."""
-        self.channel = Channel.listen(self.config.bus_dir, self._asked)
-        self.bus.announce()
+        self.channel = Channel.listen(self.config.bus_dir, self.tell_seeing)
+        self.bus.announce(url=self.url)
 
-    def _asked(self, verb: str, project: str, arguments: dict[str, Any], by: str) -> dict[str, Any]:
+    def tell_seeing(self, verb: str, project: str, arguments: dict[str, Any], by: str) -> dict[str, Any]:
+        """`ask`, with what the files say now where that matters."""
         if verb in ("sync", "run", "release"):
-            self.source.look()
+            self.source.look().wait(SEEN_SECONDS)
         return self.ask(verb, project, arguments, by=by)
 
     def ask(self, verb: str, project: str, arguments: dict[str, Any] | None = None, *, by: str = "") -> dict[str, Any]:
         """Put a request to the conductor and wait for its answer. Not from the conductor's own thread."""
         request = Request(verb=verb, project=project, arguments=arguments or {}, by=by or actor())
         self.inbox.put(request)
-        answer: dict[str, Any] = request.wait(60)
+        answer: dict[str, Any] = request.wait(ASK_SECONDS)
         return answer
 
     def tell(self, verb: str, project: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -284,6 +148,76 @@ class Engine:
         self.conductor.turn(0)
         answer: dict[str, Any] = request.wait(0)
         return answer
+
+    def look(self, question: Callable[[View], Any]) -> Any:
+        """What the conductor's own view answers, once what it sees is durable. Not from the conductor's thread."""
+        item = Look(question=lambda: question(self.view()))
+        self.inbox.put(item)
+        return item.wait(ASK_SECONDS)
+
+    def view(self) -> View:
+        """This moment, for the conductor's thread."""
+        conductor, config = self.conductor, self.config
+        return View(
+            desks={name: desk for name, desk in conductor.desks.items() if not desk.state.deleted},
+            world=conductor.world,
+            revision=conductor.world.revision,
+            past=self.bus,
+            clock=conductor.clock,
+            surroundings=conductor.books.surroundings,
+            work=config.work_dir,
+            known=frozenset(conductor.desks),
+            holder=Holder(os.getpid(), self.url),
+            commits=Git(config.projects_dir, config.limits).commit,
+        )
+
+    def now(self) -> float:
+        """Seconds since 1970, on the engine's clock."""
+        return self.conductor.clock.now()
+
+    def pulse(self) -> Pulse:
+        """How the engine is, by what anybody may look at; waits for nothing."""
+        conductor = self.conductor
+        now = self.now()
+        failure, stuck = conductor.failure, len(self.inbox) and now - conductor.turned > STUCK_SECONDS
+        wrong = ""
+        if failure is not None:
+            wrong = f"the bus takes nothing: {failure}"
+        elif conductor.world.draining:
+            wrong = "draining: the engine is about to stop"
+        elif stuck:
+            wrong = "the conductor does not answer"
+        return Pulse(now - conductor.began, wrong)
+
+    def offers(self, project: str) -> dict[str, int]:
+        """Steps of a project that wait for a claim, and the seq of each offer. Looked at from any thread, as it is."""
+        desk = self.conductor.desks.get(project)
+        steps = list(desk.state.steps.items()) if desk is not None else []
+        return {name: step.offer.seq for name, step in steps if step.offer is not None}
+
+    def agent_of(self, project: str, step: str) -> str:
+        """Who did a step last. For the conductor's thread."""
+        desk = self.conductor.desks.get(project)
+        past = desk.state.steps.get(step) if desk is not None else None
+        return past.agent if past is not None else ""
+
+    def job_in_flight(self, project: str, step: str, fence: int) -> Job | None:
+        """The job of an attempt, made again; None when the fence is not current."""
+
+        def find(view: View) -> Job | None:
+            desk = view.desks.get(project)
+            past = desk.state.steps.get(step) if desk is not None else None
+            if desk is None or past is None or past.fence != fence:
+                return None
+            found = self.conductor.books.jobs.again(desk, step)
+            return found[0] if found is not None else None
+
+        job: Job | None = self.look(find)
+        return job
+
+    def judged(self, job: Job, outcome: Outcome) -> Result:
+        """What an outcome comes to that was brought from outside."""
+        return self.dispatcher.judged(job, outcome)
 
     def run_in_background(self, until: Callable[[], bool] = lambda: False) -> Thread:
         """Run the conductor in a thread of its own."""
@@ -303,11 +237,6 @@ class Engine:
         self.dispatcher.let_go(kill=False)
         self.dispatcher.close()
         self.conductor.stop(record=self._records)
-
-
-def actor() -> str:
-    """Who asks, on this machine."""
-    return os.environ.get("USER") or f"uid-{os.getuid()}"
 
 
 def _agents(config: Config) -> Callable[[str], Agent]:

@@ -10,7 +10,7 @@ import dataclasses
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -27,26 +27,29 @@ from glink.loading.document import Path as Where
 from glink.loading.folder import Folder, UnreadableError
 from glink.loading.mistakes import Mistake, mistakes, unknown
 from glink.loading.salvage import as_far_as_right
-from glink.loading.settings import AgentKeys, CommandKeys, ConfigFile
+from glink.loading.settings import AgentKeys, CommandKeys, ConfigFile, TokenKeys
 from glink.loading.vocabulary import AGENT_NAME
 from glink.loading.yamltext import read_yaml
+from glink.permit import TokenSpec
 from glink.roster import AgentSpec, CommandSpec
 
 FILE_NAME: Final = "glink-config.yaml"
 _LIMITS: Final = Limits()
 _SECRET_CHARACTERS: Final = 8
+_TOKEN_CHARACTERS: Final = 512
 _SECRET_NAME: Final = re.compile(
     r"(?:^|_)(?:\w*KEY|\w*TOKEN|\w*SECRET|\w*PASSWORD|PASS|\w*PASSPHRASE|\w*CREDENTIALS?)$"
 )
 # These keys of a kind do not decide what it answers.
-_NO_PROFILE: Final = frozenset({"exit_record"})
+_NO_PROFILE: Final = frozenset({"exit_record", "url", "headers", "headers_env"})
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """The settings in force. `path` is the file, None without one; `base` is what its relative paths start from.
 
-    `secrets` are values of declared variables that look like secrets: whoever writes text down replaces them.
+    `api_token` is the operator's own token for the API, if there is one. `secrets` are values of declared variables that
+    look like secrets: whoever writes text down replaces them.
     """
 
     path: Path | None
@@ -56,6 +59,7 @@ class Config:
     bus_dir: Path
     work_dir: Path
     retention_days: int
+    network: bool
     host: str
     port: int
     reporting: tuple[Mapping[str, Any], ...]
@@ -64,6 +68,11 @@ class Config:
     concurrency: int
     undeclared_agents: Literal["error", "pull"]
     limits: Limits
+    auth: Literal["token", "none"]
+    behind_proxy: bool
+    hosts: tuple[str, ...]
+    tokens: tuple[TokenSpec, ...]
+    api_token: str | None = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
 
 
@@ -143,6 +152,7 @@ class _Reading:
         agents = {name: spec for name, keys in file.agents.items() if (spec := self._agent(name, keys)) is not None}
         commands = {name: _command(name, keys) for name, keys in file.commands.items()}
         environ = self._environ
+        api_token = self._api_token()
         bus = self._base / (environ.get("GLINK_BUS_DIR") or file.bus.dir)
         config = Config(
             path=self._path,
@@ -152,6 +162,7 @@ class _Reading:
             bus_dir=bus,
             work_dir=self._work_dir(environ.get("GLINK_WORK_DIR") or file.work.dir, bus),
             retention_days=file.bus.retention_days,
+            network=file.bus.network,
             host=environ.get("GLINK_HOST") or file.server.host,
             port=self._port(file.server.port),
             reporting=tuple(reporter.model_dump() for reporter in file.reporting),
@@ -160,7 +171,12 @@ class _Reading:
             concurrency=file.concurrency or limits.concurrency,
             undeclared_agents=file.undeclared_agents,
             limits=limits,
-            secrets=_secrets([*agents.values(), *commands.values()], environ),
+            auth=file.server.auth,
+            behind_proxy=file.server.behind_proxy,
+            hosts=tuple(file.server.hosts),
+            tokens=self._tokens(file.tokens),
+            api_token=api_token,
+            secrets=_secrets([*agents.values(), *commands.values()], environ, api_token),
         )
         if self._problems:
             raise InvalidInput(self._problems)
@@ -174,6 +190,31 @@ class _Reading:
             return int(written)
         self._problems.append(Problem("GLINK_PORT", 0, 0, "", "is not a port", "write a number from 0 to 65535"))
         return port
+
+    def _tokens(self, written: Sequence[TokenKeys]) -> tuple[TokenSpec, ...]:
+        for place, one in enumerate(written):
+            for key in ("name", "sha256"):
+                if any(getattr(one, key) == getattr(earlier, key) for earlier in written[:place]):
+                    self._report([Mistake(("tokens", place, key), "is that of an earlier token", "choose another")])
+        return tuple(TokenSpec(one.name, one.sha256, tuple(one.may), tuple(one.projects)) for one in written)
+
+    def _api_token(self) -> str | None:
+        """GLINK_API_TOKEN, or what stands in the file that GLINK_API_TOKEN_FILE names."""
+        name, token = "GLINK_API_TOKEN", self._environ.get("GLINK_API_TOKEN")
+        if not token and (named := self._environ.get("GLINK_API_TOKEN_FILE")):
+            name = "GLINK_API_TOKEN_FILE"
+            try:
+                file = self._base / named
+                token = Folder(file.parent).read(file.name, _TOKEN_CHARACTERS + 2).decode().strip()
+            except (UnreadableError, OSError, UnicodeDecodeError) as error:
+                self._problems.append(Problem(name, 0, 0, "", "cannot be read", f"check the file: {error}"))
+                return None
+            if not token:
+                self._problems.append(Problem(name, 0, 0, "", "names an empty file", "write the token into it"))
+        if token and not re.fullmatch(rf"[!-~]{{1,{_TOKEN_CHARACTERS}}}", token):
+            cure = f"write at most {_TOKEN_CHARACTERS} visible ASCII characters, no spaces"
+            self._problems.append(Problem(name, 0, 0, "", "is not a token", cure))
+        return token or None
 
     def _limits(self, written: Mapping[str, int | float]) -> Limits:
         values: dict[str, Any] = {}
@@ -271,8 +312,10 @@ def _command(name: str, keys: CommandKeys) -> CommandSpec:
     )
 
 
-def _secrets(declared: Iterable[AgentSpec | CommandSpec], environ: Mapping[str, str]) -> tuple[str, ...]:
-    names = {"GLINK_API_TOKEN", *(name for spec in declared for name in spec.env)}
-    values = {environ.get(name, "") for name in names if _SECRET_NAME.search(name.upper())}
+def _secrets(
+    declared: Iterable[AgentSpec | CommandSpec], environ: Mapping[str, str], api_token: str | None
+) -> tuple[str, ...]:
+    names = {name for spec in declared for name in spec.env}
+    values = {environ.get(name, "") for name in names if _SECRET_NAME.search(name.upper())} | {api_token or ""}
     # The longest first: a secret that begins with another one is replaced whole.
     return tuple(sorted((one for one in values if len(one) >= _SECRET_CHARACTERS), key=lambda one: (-len(one), one)))

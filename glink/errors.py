@@ -47,6 +47,7 @@ class Problem:
             "where": self.where,
             "what": self.what,
             "cure": self.cure,
+            "source": self.source,
         }
 
 
@@ -66,16 +67,16 @@ class UsageError(GlinkError):
     exit_code = 2
 
 
+class NotThere(UsageError):
+    """There is no project, step, run or body of that name (404 over HTTP)."""
+
+
 class InvalidInput(UsageError):
     """One or more files are invalid; nothing was changed."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = sorted(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
-
-
-class Unknown(UsageError):
-    """There is no such project, step or blob (404 over HTTP)."""
 
 
 class Reused(UsageError):

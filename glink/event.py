@@ -6,7 +6,7 @@ A record is the dict that its JSON line decodes to. Nothing outside `glink.bus` 
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NotRequired, TypedDict
+from typing import Any, Final, NotRequired, TypedDict, cast
 
 
 class Record(TypedDict):
@@ -74,6 +74,14 @@ _RESERVED: Final = (
     "workflow.", "project.", "run.", "step.", "approval.", "source.", "agent.", "budget.", "engine.", "log.",
 )  # fmt: skip
 _FREE: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+
+
+OF_THE_LOG: Final = frozenset({"b", "e", "p", "crc"})
+
+
+def as_shown(record: Record) -> Record:
+    """A record as people and programs get it: without what belongs to the log itself."""
+    return cast("Record", {name: value for name, value in record.items() if name not in OF_THE_LOG})
 
 
 def is_free_type(name: str) -> bool:

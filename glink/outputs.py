@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from glink import digest
 from glink.agents.agent import ErrorClass
 from glink.bus.blobs import Blobs
 from glink.jsontext import JSONError, canonical, dumps, loads
@@ -68,6 +69,8 @@ def collect_artifacts(folder: Path, globs: tuple[str, ...], blobs: Blobs, limits
         if not hit:
             continue
         unmatched.difference_update(hit)
+        if not path.isprintable():
+            raise OutputProblem("artifacts", f"the name of an artifact holds what is no character of a name: {path!a}")
         total += size
         if len(found) >= limits.artifact_files or total > limits.artifact_bytes:
             raise OutputProblem(
@@ -79,6 +82,30 @@ def collect_artifacts(folder: Path, globs: tuple[str, ...], blobs: Blobs, limits
     if unmatched:
         raise OutputProblem("artifacts", f"declared artifacts were not made: {', '.join(sorted(unmatched))}")
     return dict(sorted(found.items()))
+
+
+def digest_of(raw: bytes, artifacts: Mapping[str, str]) -> str:
+    """The digest of an answer: over its bytes (text, or canonical JSON), and its sorted artifacts where there are any."""
+    own = digest.brief(raw)
+    return digest.brief(own.encode() + canonical(dict(sorted(artifacts.items())))) if artifacts else own
+
+
+def raw_of(body: Any) -> bytes:
+    """An answer's bytes: text as UTF-8, anything else as canonical JSON."""
+    return body.encode("utf-8", "replace") if isinstance(body, str) else canonical(body)
+
+
+def check_artifacts(given: Mapping[str, str], globs: tuple[str, ...], blobs: Blobs) -> None:
+    """Artifacts that a worker named, path -> sha256: each declared, each stored, none missing; raises OutputProblem."""
+    for path, sha in given.items():
+        parts = path.split("/")
+        if path.startswith("/") or ".." in parts or "" in parts or not any(matches(path, glob) for glob in globs):
+            raise OutputProblem("artifacts", f"{path[:200]!r} is no declared artifact")
+        if not blobs.has(sha):
+            raise OutputProblem("artifacts", f"the body of {path[:200]!r} was not stored: PUT /blobs/sha256/{sha[:64]}")
+    missing = [glob for glob in globs if not any(matches(path, glob) for path in given)]
+    if missing:
+        raise OutputProblem("artifacts", f"declared artifacts were not brought: {', '.join(missing)}")
 
 
 def _regular_files(folder: Path, most: int) -> Iterator[tuple[str, int]]:

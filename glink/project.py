@@ -31,9 +31,10 @@ from glink.templates.names import text_key
 from glink.templates.template import template_texts
 from glink.workflow import Workflow
 
-__all__ = ["Loaded", "check_params", "find_projects", "load_project"]
+__all__ = ["Loaded", "check_params", "find_projects", "load_project", "load_submission"]
 
 _LIMITS = Limits()
+SUBMITTED = "submission"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,19 @@ def load_project(
     return Loaded(name, workflow, problems, sources.digests, blobs)
 
 
+def load_submission(
+    name: str, value: Mapping[str, Any], root: Path, *, limits: Limits = _LIMITS, config: Config | None = None
+) -> Loaded:
+    """The project that a request describes with the keys of a workflow file; files of its own it has none."""
+    _safe_project_path(root, name, limits)
+    sources = Sources(root, None, limits)
+    loading = _Loading(name, SUBMITTED, sources, limits, config)
+    workflow = loading.judge(Document(SUBMITTED, "", value, (), whole=True, locate=lambda text: {}))
+    problems = tuple(sorted(set(loading.problems))[: limits.problems])
+    blobs = {} if workflow is None else {workflow.digest: canonical(workflow.canonical), **sources.blobs}
+    return Loaded(name, workflow, problems, sources.digests, blobs)
+
+
 class _Loading:
     """One load: problems are gathered on the way."""
 
@@ -102,8 +116,10 @@ class _Loading:
             return None
         document = read_yaml(data, self._shown, self._limits)
         self.problems += document.problems
-        if not document.whole:
-            return None
+        return self.judge(document) if document.whole else None
+
+    def judge(self, document: Document) -> Workflow | None:
+        """The workflow of a document that was read whole."""
         found = salvage(document.value, self._limits)
         steps = [] if found.file is None else drafts(found.file, found.entries)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -40,7 +41,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One step. `decision` is run, stay or wait; `output` the beginning of the standing answer; `seconds` of its attempt."""
+    """One step. `decision` is run, stay or wait; `output` the beginning of the standing answer; `seconds` of its attempt.
+
+    `task` is the beginning of what it is to do, as written; `fence` is the dispatch of its newest attempt, 0 when there is none; `tolerated` a failure that nothing waits for.
+    """
 
     step: str
     agent: str
@@ -50,6 +54,7 @@ class Row:
     detail: str = ""
     holder: str = ""
     name: str | None = None
+    task: str = ""
     after: tuple[str, ...] = ()
     implied: bool = False
     attempts: int = 0
@@ -62,16 +67,19 @@ class Row:
     usage: dict[str, Any] = field(default_factory=dict)
     seconds: float | None = None
     since: str = ""
+    fence: int = 0
+    tolerated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One project. `errors` are the problems of its newest files, as data."""
+    """One project. `errors` are the problems of its newest files, as data; `params` what it declares."""
 
     project: str
     sync: Sync
     health: Health
     instance: str = ""
+    description: str = ""
     revision: str = ""
     generation: int = 0
     last_attempted: str = ""
@@ -81,6 +89,7 @@ class Report:
     errors: tuple[dict[str, Any], ...] = ()
     steps: tuple[Row, ...] = ()
     waiting: tuple[str, ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
     next: str | None = None
 
 

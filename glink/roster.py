@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from glink import digest
+from glink.jsontext import canonical
+
 PULL: Final = "pull"  # the kind whose steps workers come for
 
 
@@ -34,6 +37,11 @@ class AgentSpec:
     timeout: Mapping[str, float] = field(default_factory=dict)
     projects: tuple[str, ...] = ("*",)
     profile: str = ""
+
+    @property
+    def access(self) -> str:
+        """A brief digest of all that may decide whether its credentials are taken: a pause is for this one alone."""
+        return digest.brief(canonical([self.kind, self.options, self.env, self.profile]))
 
     def serves(self, project: str) -> bool:
         """Whether steps of this project may name the agent."""

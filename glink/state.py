@@ -7,7 +7,7 @@ workflow: what a step *should* be is the plan's business.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from glink import digest
@@ -19,6 +19,7 @@ class Answer:
     """A committed answer. `output` is text or a JSON value, None when the body is the blob `blob` (`json` tells which).
 
     `digest` is over text or canonical JSON and the sorted artifacts; `fence` the dispatch that earned it, `seq` the commit.
+    `displaced` is when another answer took its place; "" while it stands.
     """
 
     fence: int
@@ -36,6 +37,7 @@ class Answer:
     artifacts: dict[str, str] = field(default_factory=dict)
     usage: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    displaced: str = ""
 
 
 @dataclass(slots=True)
@@ -80,6 +82,7 @@ class StepState:
 
     `worker` names who claimed it; "" when the engine gave it away itself. `given` is the event that holds what it was
     given: of the dispatch, or of the offer.
+    `ended` is when it last came to an end, whatever end; `asked` when a person last asked for it by name.
     """
 
     fence: int = 0
@@ -109,6 +112,8 @@ class StepState:
     parked: str | None = None
     spent: tuple[str, int] = ("", 0)
     lost: int = 0
+    ended: str = ""
+    asked: str = ""
 
 
 @dataclass(slots=True)
@@ -148,6 +153,8 @@ class ProjectState:
     """All that Glink knows of one project; `seq` is the last record folded.
 
     `submitted`: what is wanted came by a submission, not from files; `replaced`: files took its place since.
+    `contents` and `revisions` say for a generation what it holds and where it came from; `requested` is the newest request;
+    `suspensions` are the newest spans [from, until] in seconds since 1970, until None for one that lasts.
     """
 
     project: str
@@ -155,12 +162,14 @@ class ProjectState:
     generation: int = 0
     content: str = ""
     contents: dict[str, str] = field(default_factory=dict)
+    revisions: dict[str, str] = field(default_factory=dict)
     sources: str = ""
     revision: str = ""
     changed: str = ""
     declared_params: str = ""
     released: int = 0
     suspended: bool = False
+    suspensions: list[list[float | None]] = field(default_factory=list)
     orphaned: bool = False
     submitted: bool = False
     replaced: bool = False
@@ -169,6 +178,7 @@ class ProjectState:
     run: Run | None = None
     settled: Settled | None = None
     queue: list[dict[str, Any]] = field(default_factory=list)
+    requested: dict[str, Any] | None = None
     params: dict[str, Any] = field(default_factory=dict)
     params_overridden: bool = False
     steps: dict[str, StepState] = field(default_factory=dict)
@@ -190,12 +200,28 @@ class ProjectState:
     @classmethod
     def unpacked(cls, payload: bytes) -> ProjectState:
         """The inverse of `packed`; raises ValueError, TypeError or KeyError for what is no such payload."""
-        values = loads(payload)
+        return cls.of(loads(payload))
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> ProjectState:
+        """A state from JSON values, which are used up; raises as `unpacked`."""
         values["run"] = Run(**values["run"]) if values["run"] else None
         values["settled"] = Settled(**values["settled"]) if values["settled"] else None
         values["keys"] = {name: Key(**key) for name, key in values["keys"].items()}
         values["steps"] = {name: _step_of(step) for name, step in values["steps"].items()}
         return cls(**values)
+
+    def become(self, other: ProjectState) -> None:
+        """Take over all that the other knows, which is then this one's."""
+        for one in fields(ProjectState):
+            setattr(self, one.name, getattr(other, one.name))
+
+    def forget_answers(self, before: str) -> None:
+        """Let go of answers that another one has displaced before that time; what stands is kept for ever."""
+        for step in self.steps.values():
+            for key, answer in list(step.answers.items()):
+                if answer is not step.answer and answer.displaced and answer.displaced < before:
+                    del step.answers[key]
 
 
 def _step_of(values: dict[str, Any]) -> StepState:

@@ -27,7 +27,7 @@ REASONS: Mapping[str, str] = {
     "upstream_failed": "a step before it failed",
     "no_slot": "waits for a free slot",
     "agent_cooling": "its agent is cooling down",
-    "agent_paused": "its agent was refused its credentials",
+    "agent_paused": "its agent was refused its credentials; mend them, then `glink retry`",
     "held": "held: an edit waits for a release",
     "suspended": "suspended",
     "serve_only": "the engine serves only: nothing runs but what is asked for",
@@ -42,11 +42,13 @@ REASONS: Mapping[str, str] = {
 }
 
 
-def in_words(reason: str, *, holder: str = "", detail: str = "") -> str:
-    """The reason with who holds it and the detail, on one line."""
+def in_words(reason: str, *, holder: str = "", detail: str = "", due: str | None = None) -> str:
+    """The reason with who holds it, until when (RFC 3339, UTC) and the detail, on one line."""
     text = REASONS.get(reason, reason)
     if holder:
         text = f"{text} ({holder})"
+    if due:
+        text = f"{text} until {due[:19]}Z"
     return f"{text}: {detail}" if detail else text
 
 
@@ -57,6 +59,8 @@ def escaped(text: str) -> str:
 
 def escaped_block(text: str) -> str:
     """As `escaped`, keeping newlines and tabs."""
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
     return "".join(one if one.isprintable() or one in " \n\t" else _shown(one) for one in text)
 
 

@@ -137,12 +137,23 @@ def _definition(source: Mapping[str, Any], texts: Mapping[str, str], files: Mapp
     own: dict[str, Any] = {key: value for key, value in source.items() if key in _DEFINING}
     if texts:
         named = [*(source.get(key) or "" for key in ("task", "stdin", "when")), *source.get("args", ())]
-        whole = "\n".join([*named, *source.get("env", {}).values()])
-        if used := {path: text for path, text in texts.items() if path.removeprefix("_shared/") in whole}:
+        if used := _texts_named("\n".join([*named, *source.get("env", {}).values()]), texts):
             own["texts"] = used
     if files and (source.get("run") or source.get("inputs")):
         own["files"] = files_of(source, files)
     return digest.brief(canonical(own))
+
+
+def _texts_named(whole: str, texts: Mapping[str, str]) -> dict[str, str]:
+    """The texts that are named in a text, and those that these name in their turn."""
+    used: dict[str, str] = {}
+    fresh = {path: text for path, text in texts.items() if path.removeprefix("_shared/") in whole}
+    while fresh:
+        used |= fresh
+        whole = "\n".join(fresh.values())
+        left = texts.keys() - used.keys()
+        fresh = {path: texts[path] for path in sorted(left) if path.removeprefix("_shared/") in whole}
+    return used
 
 
 def files_of(source: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, str]:

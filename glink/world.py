@@ -10,26 +10,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from glink.clock import seconds_of
 from glink.event import Record
 from glink.jsontext import dumps, loads
 from glink.roster import PULL, AgentSpec, CommandSpec
 
+MAX_SPANS = 100
+
 
 @dataclass(slots=True)
 class World:
-    """`cooling`: agent -> seconds since 1970 until it is asked again; `paused`: agent -> profile that was refused.
+    """`cooling`: agent -> seconds since 1970 until it is asked again; `paused`: agent -> access that was refused.
 
-    `draining` is set when the engine is about to stop: nothing more is dispatched. `serve_only`: nothing runs but what
-    somebody asked for.
+    `closed`: agent -> the newest spans [from, until] in which it was either; until None for one that lasts.
+
+    `draining` is set when the engine is about to stop, `full` while the disk is: nothing more is dispatched. `serve_only`:
+    nothing runs but what somebody asked for.
     """
 
     seq: int = 0
     revision: str = ""
+    revisions: list[str] = field(default_factory=list)
     boot: str = ""
     boot_time: float = 0.0
     started: str = ""
     cooling: dict[str, float] = field(default_factory=dict)
     paused: dict[str, str] = field(default_factory=dict)
+    closed: dict[str, list[list[float | None]]] = field(default_factory=dict)
     agents: Mapping[str, AgentSpec] = field(default_factory=dict)
     commands: Mapping[str, CommandSpec] = field(default_factory=dict)
     undeclared: str = "error"
@@ -39,14 +46,22 @@ class World:
     by_agent: dict[str, int] = field(default_factory=dict)
     draining: bool = False
     serve_only: bool = False
+    full: bool = False
 
     def packed(self) -> bytes:
         """JSON bytes of what was folded, for a checkpoint."""
-        return dumps({name: getattr(self, name) for name in _FOLDED})
+        return dumps(self.folded())
+
+    def folded(self) -> dict[str, Any]:
+        """What was folded, as JSON values."""
+        return {name: getattr(self, name) for name in _FOLDED}
 
     def restore(self, payload: bytes) -> None:
         """Take over what an earlier `packed` held."""
-        values = loads(payload)
+        self.take(loads(payload))
+
+    def take(self, values: Mapping[str, Any]) -> None:
+        """The same from JSON values."""
         for name in _FOLDED:
             setattr(self, name, values[name])
 
@@ -56,6 +71,11 @@ class World:
         if found is None and self.undeclared == "pull":
             return AgentSpec(name=name, kind=PULL)
         return found
+
+    def access(self, agent: str) -> str | None:
+        """Digest of how the agent is reached; None when nobody has that name."""
+        spec = self.agent(agent)
+        return spec.access if spec is not None else None
 
     def pulls(self, agent: str) -> bool:
         """Whether steps of this agent are offered to workers, not given away by the engine."""
@@ -68,7 +88,8 @@ class World:
         self.by_agent[agent] = self.by_agent.get(agent, 0) + change
 
 
-_FOLDED = ("seq", "revision", "boot", "boot_time", "started", "cooling", "paused")
+MAX_REVISIONS = 200
+_FOLDED = ("seq", "revision", "revisions", "boot", "boot_time", "started", "cooling", "paused", "closed")
 
 
 def fold_world(world: World, record: Record) -> None:
@@ -81,16 +102,37 @@ def fold_world(world: World, record: Record) -> None:
         match record["type"]:
             case "source.observed":
                 world.revision = data["revision"]
+                world.revisions.append(world.revision)
+                del world.revisions[:-MAX_REVISIONS]
             case "engine.started":
                 world.boot, world.boot_time, world.started = data["boot"], data["boot_time"], record["time"]
             case "agent.cooling":
-                world.cooling[data["agent"]] = data["until"]
+                world.cooling[data["agent"]] = until = data["until"]
+                closing(world.closed.setdefault(data["agent"], []), seconds_of(record["time"]), until)
             case "agent.paused":
-                world.paused[data["agent"]] = data["profile"]
+                world.paused[data["agent"]] = data["access"]
+                closing(world.closed.setdefault(data["agent"], []), seconds_of(record["time"]), None)
             case "agent.ready":
                 world.cooling.pop(data["agent"], None)
                 world.paused.pop(data["agent"], None)
+                opening(world.closed.get(data["agent"], []), seconds_of(record["time"]))
+            case "engine.carried":
+                world.take(data["state"])
+                world.seq = record["seq"]
             case _:
                 pass
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         return
+
+
+def closing(spans: list[list[float | None]], at: float, until: float | None) -> None:
+    """A gate closes at `at`, until a moment that is known or not."""
+    spans.append([at, until])
+    del spans[:-MAX_SPANS]
+
+
+def opening(spans: list[list[float | None]], at: float) -> None:
+    """The gate opens at `at`: no span reaches beyond it."""
+    for span in spans:
+        if span[1] is None or span[1] > at:
+            span[1] = at

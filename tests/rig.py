@@ -12,7 +12,6 @@ from typing import Any
 
 from glink import digest
 from glink.agents.agent import Adoption
-from glink.app import surroundings_of
 from glink.bus.bus import Bus
 from glink.bus.fsio import Disk
 from glink.event import Record
@@ -26,6 +25,7 @@ from glink.reconciler.inbox import Inbox, Request, Result
 from glink.reconciler.memory import Memory
 from glink.roster import AgentSpec, CommandSpec
 from glink.watch.source import Observation
+from glink.wiring import surroundings_of
 from glink.workflow import Workflow
 
 START = 1_800_000_000.0
@@ -94,9 +94,10 @@ class Rig:
     engine: str | None = None
     adoption: Adoption = Adoption.NEVER_STARTED
     concurrency: int = 64
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        limits = Limits()
+        limits = self.limits
         self.bus = Bus.open(self.path, clock=self.time, limits=limits, disk=self.disk, sync=self.disk is not None)
         memory = Memory.read(self.bus)
         world = memory.world

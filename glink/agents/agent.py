@@ -131,7 +131,10 @@ class Control(Protocol):
 
     @property
     def detached(self) -> bool:
-        """Whether the engine goes and leaves the attempt running: return at once, the outcome is not looked at."""
+        """Whether the engine goes and leaves the attempt running: return at once, the outcome is not looked at.
+
+        Unless its class is `cancelled`: this attempt could not be left running, and uses none.
+        """
         ...
 
     def fileno(self) -> int:

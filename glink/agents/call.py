@@ -19,6 +19,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 from glink import jsontext
@@ -95,7 +96,8 @@ def outcome_of(answer: Any, limits: Limits) -> Outcome:
         return failed(ErrorClass.INVALID_OUTPUT, "type", what, limits)
     try:
         data = jsontext.dumps(answer)
-    except (TypeError, RecursionError) as error:  # orjson's own encoding error is a TypeError
+        _no_infinity(answer)
+    except (TypeError, ValueError, RecursionError) as error:  # orjson's own encoding error is a TypeError
         return failed(ErrorClass.INVALID_OUTPUT, "json", f"the answer is not JSON: {error}", limits)
     return _within(Outcome(output=jsontext.loads(data)), len(data), limits)
 
@@ -143,6 +145,14 @@ def _place_of(error: BaseException) -> str:
     """The innermost `file:line` that the error came through."""
     innermost = traceback.extract_tb(error.__traceback__)[-1]
     return f"{os.path.basename(innermost.filename)}:{innermost.lineno}"
+
+
+def _no_infinity(value: Any) -> None:
+    """Numbers that JSON does not have would be written as null: another answer than the function gave."""
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"it holds {value}")
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _no_infinity(one)
 
 
 def _within(outcome: Outcome, size: int, limits: Limits) -> Outcome:

@@ -1,6 +1,6 @@
 """What an agent's process finds in its environment: an allow-list, never what the engine happens to have.
 
-Called by the kinds that start processes (`command`, `script`, `python`).
+Called by the kinds that start processes (`command`, `script`, `python`), and by `http` for the trace.
 """
 
 from __future__ import annotations
@@ -45,11 +45,9 @@ def _is_steering(name: str) -> bool:
 def of_attempt(task: Task, folder: Path, passed: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of one attempt: the step's `own` variables, then those that it cannot change.
 
-    GLINK_CONTEXT names the place of the context file; the file is there when context was handed over. TRACEPARENT
-    has one trace id a run and one span id an attempt. GIT_CEILING_DIRECTORIES keeps git from finding a work tree above.
+    GLINK_CONTEXT names the place of the context file; the file is there when context was handed over.
+    GIT_CEILING_DIRECTORIES keeps git from finding a work tree above.
     """
-    trace = sha256(f"{folder.parent}\0{task.project}\0{task.run}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    span = sha256(f"{folder}\0{task.fence}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
     return {
         **own,
         **passed,
@@ -59,9 +57,16 @@ def of_attempt(task: Task, folder: Path, passed: Mapping[str, str], own: Mapping
         "GLINK_FENCE": str(task.fence),
         "GLINK_IDEMPOTENCY_KEY": task.key,
         "GLINK_CONTEXT": f"{folder}/context.json",
-        "TRACEPARENT": f"00-{trace}-{span}-01",
+        "TRACEPARENT": traceparent(task, folder),
         "GIT_CEILING_DIRECTORIES": str(folder.parent),
     }
+
+
+def traceparent(task: Task, folder: Path) -> str:
+    """W3C Trace Context: one trace id a run, one span id an attempt."""
+    trace = sha256(f"{folder.parent}\0{task.project}\0{task.run}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    span = sha256(f"{folder}\0{task.fence}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return f"00-{trace}-{span}-01"
 
 
 def marks(folder: Path, fence: int) -> tuple[bytes, bytes]:

@@ -31,6 +31,7 @@ _BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "command": "glink.agents.command:CommandAgent",
         "echo": "glink.agents.echo:EchoAgent",
+        "http": "glink.agents.http:HttpAgent",
         "python": "glink.agents.python:PythonAgent",
     }
 )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 
 from glink.bus.fsio import Disk, chunks, discard, disk_errors, make_folder, read_file, write_new, write_on
 from glink.bus.mask import Mask
@@ -52,12 +54,16 @@ class Blobs(StoredBlobs):
     def __init__(self, disk: Disk, folder: Path, mask: Mask) -> None:
         super().__init__(disk, folder)
         self._mask = mask
+        self._lock = Lock()
+        self._condemned: set[str] = set()
+        self._put: set[str] | None = None
 
     def put(self, data: bytes) -> str:
         """Stores the bytes unless they are there already; returns the sha256 under which `get` gives them back."""
         if self._mask.active:
             data = self._mask.in_bytes(data)
         digest = of_bytes(data)
+        self._pardon(digest)
         with disk_errors(f"blob {digest}"):
             if read_file(self._disk, self.path(digest)) != data:
                 fresh = self._fresh()
@@ -68,6 +74,40 @@ class Blobs(StoredBlobs):
                     discard(self._disk, fresh)
             self._sync_folders(digest)
         return digest
+
+    def stored(self) -> Iterator[str]:
+        """The digest of every blob there is."""
+        with disk_errors("the blobs cannot be listed"):
+            for prefix in self._disk.listdir(self._folder):
+                if len(prefix) == 2 and _HEX.issuperset(prefix):
+                    for rest in self._disk.listdir(self._folder / prefix):
+                        if len(rest) == 62 and _HEX.issuperset(rest):
+                            yield prefix + rest
+
+    def watch(self) -> None:
+        """Notes from now on what is put, until `condemn`: for whoever is about to find out what nothing names."""
+        with self._lock:
+            self._put = set()
+
+    def condemn(self, digests: set[str]) -> None:
+        """Nothing named these since `watch`. Whoever puts one is about to name it, so that pardons it."""
+        with self._lock:
+            self._condemned |= digests - (self._put or set())
+            self._put = None
+
+    def execute(self) -> int:
+        """Takes away what is still condemned; returns how many."""
+        with self._lock:
+            condemned, self._condemned = self._condemned, set()
+            for digest in condemned:
+                discard(self._disk, self.path(digest))
+        return len(condemned)
+
+    def _pardon(self, digest: str) -> None:
+        with self._lock:
+            self._condemned.discard(digest)
+            if self._put is not None:
+                self._put.add(digest)
 
     def put_file(self, path: Path) -> str:
         """Stores a regular file, whatever its size, in bounded memory; its size is what it was when it was opened."""
@@ -89,6 +129,7 @@ class Blobs(StoredBlobs):
                 self._disk.fsync(fd)
             finally:
                 self._disk.close(fd)
+            self._pardon(digest)
             self._place(fresh, digest)
         finally:
             discard(self._disk, fresh)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from glink.bus import holder, marks
+from glink.bus import collecting, holder, marks, retention, segment
 from glink.bus.blobs import Blobs
 from glink.bus.checkpoints import Checkpoint, Checkpoints
 from glink.bus.encode import Encoder
@@ -21,10 +21,17 @@ from glink.bus.history import End, History
 from glink.bus.log import Log
 from glink.bus.mask import Mask
 from glink.bus.recovery import Recovered, recover
+from glink.bus.reserve import Reserve
+from glink.bus.retention import Span
 from glink.clock import Clock, text_of
 from glink.errors import BusError
 from glink.event import Record
 from glink.limits import Limits
+
+NETWORK = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "gfs2", "ocfs2"}
+    | {f"fuse.{name}" for name in ("sshfs", "glusterfs", "s3fs", "rclone", "davfs2", "gcsfuse", "juicefs", "ceph")}
+)
 
 
 class Bus:
@@ -41,6 +48,7 @@ class Bus:
         lock: int,
         found: Recovered,
         log: Log,
+        reserve: Reserve,
         mask: Mask,
         secret: bytes,
         limits: Limits,
@@ -51,8 +59,10 @@ class Bus:
         self.clean = found.clean
         self.secret = secret
         self.blobs = Blobs(disk, path / "blobs" / "sha256", mask)
-        self._disk = disk
+        self.reserve = reserve
+        self._disk, self._events = disk, path / "events"
         self._lock: int | None = lock
+        self._inode = disk.fstat(lock).st_ino
         self._log = log
         self._history = History(disk, path / "events", limits, open_index=lambda: log.index)
         self._checkpoints = Checkpoints(disk, path / "checkpoints", self._crc_at)
@@ -67,17 +77,24 @@ class Bus:
         secrets: Sequence[str] = (),
         disk: Disk | None = None,
         sync: bool = True,
+        network: bool = False,
     ) -> Bus:
         """Takes the directory, made where it is missing, and recovers it; appends nothing.
 
         Raises BusHeld (another daemon has it), BusFormat (written by a newer version), BusCorrupt (acknowledged records
         are damaged) and BusError (the disk does not do what is asked). `secrets` are masked in all that is stored.
+        A network file system is refused unless `network`: its locks and syncs may not do what they say.
         `sync=False` leaves out the sync of a commit: for measuring only, a power cut then loses what was acknowledged.
         """
         disk = disk or Disk()
         path = path.absolute()
         with disk_errors(f"the bus {path} cannot be opened"):
             make_folder(disk, path)
+            if not network and (kind := disk.file_system(path)) in NETWORK:
+                raise BusError(
+                    f"{path} lies on a network file system ({kind}), where locks and syncs may not do what they say; "
+                    "put `bus: {dir: …}` on a local disk, or say `bus: {network: true}`"
+                )
             lock = holder.take(disk, path)
             try:
                 found = recover(disk, path, time=text_of(clock.now()), limits=limits)
@@ -85,8 +102,19 @@ class Bus:
                     replace_file(disk, path / ".gitignore", b"*\n")
                 secret, mask = marks.read_secret(disk, path), Mask(secrets)
                 encoder = Encoder(limits, mask)
-                log = Log(disk, path, found, now=clock.now, encoder=encoder, limits=limits, sync=sync)
-                return cls(disk, path, lock=lock, found=found, log=log, mask=mask, secret=secret, limits=limits)
+                reserve = Reserve(disk, path, limits.reserve_bytes)
+                log = Log(disk, path, found, now=clock.now, encoder=encoder, limits=limits, sync=sync, reserve=reserve)
+                return cls(
+                    disk,
+                    path,
+                    lock=lock,
+                    found=found,
+                    log=log,
+                    reserve=reserve,
+                    mask=mask,
+                    secret=secret,
+                    limits=limits,
+                )
             except BaseException:
                 disk.close(lock)
                 raise
@@ -124,9 +152,20 @@ class Bus:
 
         Raises BusError, and the batch is gone then: with `errno` when the disk did not take it (its seqs are given out
         again, the bus goes on), with `poisoned` when a sync failed (whether it is durable is unknown, and every further
-        call raises).
+        call raises). A directory that was removed, or replaced by another, poisons the bus as well.
         """
+        self._must_be_there()
         self._log.commit()
+
+    def _must_be_there(self) -> None:
+        """What is written into a directory that has lost its name is lost to everybody."""
+        with disk_errors(f"the bus {self.path} cannot be seen"):
+            try:
+                there: int | None = self._disk.stat(self.path).st_ino
+            except FileNotFoundError:
+                there = None
+        if there != self._inode:
+            raise BusError(f"{self.path} was removed or replaced while it was in use", poisoned=True)
 
     def rollback(self) -> None:
         """Drops the batch; its seqs are given out again."""
@@ -167,6 +206,35 @@ class Bus:
             return None
         with disk_errors("the log cannot be read"):
             return self._history.read(seq, self._end())
+
+    # -- what is past its time: the conductor's thread, but for `unnamed` --------------------------------------------
+
+    def trimmable(self, before: str) -> list[Span]:
+        """The oldest sealed segments that ended before that time, as many as one pass may take away."""
+        with disk_errors("the segments cannot be listed"):
+            return retention.to_trim(retention.sealed(self._disk, self._events), before)
+
+    def projects_in(self, span: Span) -> list[str]:
+        """Which projects have records in a sealed segment; "" stands for the engine's own."""
+        with disk_errors("the log cannot be read"):
+            return self._history.projects(span.first)
+
+    def is_read(self, span: Span) -> bool:
+        """Whether a reader is at work in the segment now."""
+        with disk_errors("the log cannot be read"):
+            return retention.is_read(self._disk, self._events, span.first)
+
+    def trim(self, through: int) -> None:
+        """Takes away the segments up to the one that ends with `through`; the `log.trimmed` that says so is durable."""
+        with disk_errors("the log cannot be trimmed"):
+            if not 0 < through < segment.firsts(self._disk, self._events)[-1]:
+                raise BusError(f"the log cannot be trimmed up to {through}, which no sealed segment ends with")
+            retention.trim(self._disk, self._events, through)
+
+    def unnamed(self) -> set[str]:
+        """The blobs that nothing on the bus names; see `Blobs.watch`. Any thread, and it takes its time."""
+        with disk_errors("what the bus names cannot be found out"):
+            return collecting.unnamed(self._disk, self._events, self.blobs)
 
     # -- checkpoints: any thread --------------------------------------------------------------------------------
 

@@ -57,6 +57,9 @@ class Disk:
     def truncate(self, fd: int, size: int) -> None:
         os.ftruncate(fd, size)
 
+    def allocate(self, fd: int, size: int) -> None:
+        os.posix_fallocate(fd, 0, size)
+
     def fstat(self, fd: int) -> os.stat_result:
         return os.fstat(fd)
 
@@ -69,6 +72,17 @@ class Disk:
             return Path("/proc/locks").read_text(encoding="ascii", errors="replace")
         except OSError:
             return ""
+
+    def file_system(self, path: Path) -> str:
+        """The type of the file system on which the path lies, as the kernel names it; "" where it does not tell."""
+        device = os.stat(path).st_dev
+        mark = f" {os.major(device)}:{os.minor(device)} "
+        try:
+            table = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        line = next((line for line in table.splitlines() if mark in line), "")
+        return line.partition(" - ")[2].partition(" ")[0]
 
     def exists(self, path: Path) -> bool:
         return os.path.lexists(path)

@@ -94,6 +94,14 @@ class History:
             raise BusCorrupt(f"{self._path(header)}: record {seq} is damaged")
         return cast("Record", loads(line))
 
+    def projects(self, first: int) -> list[str]:
+        """Who has records in a sealed segment."""
+        fd, header = segment.open_segment(self._disk, self._events, first)
+        try:
+            return self.index_of(fd, header, self._seal(fd, header)).projects()
+        finally:
+            self._disk.close(fd)
+
     def index_of(self, fd: int, header: Header, seal: Seal) -> Index:
         """The index of a sealed segment; made, and by its daemon also saved, where there is none."""
         found = self._indexes.get(header.id)

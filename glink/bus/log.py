@@ -21,6 +21,7 @@ from glink.bus.encode import Encoder
 from glink.bus.fsio import Disk, write_at
 from glink.bus.index import Index
 from glink.bus.recovery import Recovered
+from glink.bus.reserve import Reserve
 from glink.clock import text_of
 from glink.errors import BusError
 from glink.event import Record
@@ -52,9 +53,10 @@ class Log:
         encoder: Encoder,
         limits: Limits,
         sync: bool,
+        reserve: Reserve,
     ) -> None:
         self._disk, self._bus, self._events = disk, bus, bus / "events"
-        self._now, self._encoder, self._sync = now, encoder, sync
+        self._now, self._encoder, self._sync, self._reserve = now, encoder, sync, reserve
         self._batch_bytes, self._segment_bytes = limits.batch_bytes, limits.segment_bytes
         self._header, self._epoch = found.header, found.epoch
         self._second = (0, "")
@@ -209,6 +211,7 @@ class Log:
             write_at(self._disk, self._fd, data, self.durable.offset)
         except OSError as error:
             self.rollback()
+            self._reserve.give_up(error)
             with self._unrepeatable():
                 self._disk.truncate(self._fd, self.durable.offset)
                 self._disk.fsync(self._fd)
@@ -245,6 +248,7 @@ class Log:
             yield
         except OSError as error:
             self.rollback()
+            self._reserve.give_up(error)
             raise BusError(f"{deed}: {error}", errno=error.errno) from error
 
     @contextmanager

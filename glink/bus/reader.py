@@ -12,11 +12,11 @@ from pathlib import Path
 
 from glink.bus import holder, marks, segment
 from glink.bus.blobs import StoredBlobs
-from glink.bus.checkpoints import Checkpoint, Checkpoints, read_manifest
+from glink.bus.checkpoints import Checkpoint, Checkpoints
 from glink.bus.fsio import Disk, disk_errors
 from glink.bus.history import End, History, Judge
 from glink.bus.holder import Holder
-from glink.bus.recovery import judge
+from glink.bus.recovery import judge, known_floor
 from glink.clock import wait_for
 from glink.errors import NoState
 from glink.event import Record
@@ -108,9 +108,7 @@ class BusReader:
         return End(last, size), True
 
     def _judge(self) -> Judge:
-        clean = marks.read_clean(self._disk, self.path)
-        manifest = read_manifest(self._disk, self.path / "checkpoints")
-        floor = max(clean[0] if clean else 0, manifest.seq if manifest else 0)
+        floor = known_floor(self._disk, self.path)
         return partial(judge, disk=self._disk, events=self._events, floor=floor, limits=self._limits)
 
     def _crc_at(self, seq: int) -> str | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from glink.app import Engine, actor
+from glink.app import Engine
 from glink.channel import ask
 from glink.config import Config
 from glink.errors import BusHeld, NoState
+from glink.wiring import actor
 
 
 def perform(config: Config, verb: str, project: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:

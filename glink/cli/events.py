@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from glink.app import View
-from glink.bus.reader import BusReader
-from glink.cli.shell import ConfigOption, JsonOption, MaybeProject, configured
-from glink.event import Record
+from glink.cli.shell import ConfigOption, JsonOption, MaybeProject, ServerOption, TokenFileOption, configured
+from glink.cli.source import source_of
+from glink.event import Record, as_shown
 from glink.jsontext import dumps
 from glink.reporters.console import line_of
 from glink.words import escaped
@@ -21,20 +20,17 @@ def command(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as events come.")] = False,
     since: Annotated[int, typer.Option(help="Only events after this seq.")] = 0,
     config: ConfigOption = None,
+    server: ServerOption = None,
+    token_file: TokenFileOption = None,
     json: JsonOption = False,
 ) -> None:
     """Print the bus: as lines for people, with --json as the records themselves, one a line.
 
     Example: glink events hello-world --json
     """
-    settings = configured(config)
-    reader = BusReader(settings.bus_dir, limits=settings.limits)
-    if project is not None:
-        View.take(settings, [project])  # raises for a project that is neither on the bus nor on disk
-    records = reader.follow(since, stop=lambda: False) if follow else reader.replay(since)
-    for record in records:
-        if project in (None, record.get("project")):
-            print(dumps(record).decode() if json else _line(record), flush=follow)
+    source = source_of(configured(config), server, token_file)
+    for record in source.events(project, since, follow=follow, stop=lambda: False):
+        print(dumps(as_shown(record)).decode() if json else _line(record), flush=follow)
     sys.stdout.flush()
 
 

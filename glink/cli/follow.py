@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from glink.bus.reader import BusReader
+from glink.cli.source import Source
+from glink.clock import wait_for
 from glink.event import Record
 from glink.reporters.console import line_of
 from glink.words import escaped
+
+LOOK_SECONDS = 0.05
 
 
 @dataclass
@@ -47,33 +50,41 @@ class Progress:
         return sum(status not in ("running", "failed") for status, _, _ in self.steps.values())
 
 
-def follow(reader: BusReader, progress: Progress, after: int, over: Callable[[], bool], *, quiet: bool = False) -> str:
+@dataclass(frozen=True)
+class Watch:
+    """Whom to watch, where, and whether to say nothing meanwhile. `total` steps are expected."""
+
+    source: Source
+    project: str
+    total: int
+    quiet: bool = False
+
+
+def follow(watch: Watch, progress: Progress, after: int, over: Callable[[], bool]) -> str:
     """Show what happens after seq `after` until the run has settled (its status) or `over` says so ("")."""
-    records = _until_settled(reader, progress, after, over)
-    if sys.stdout.isatty() and not quiet:
+    records = _until_settled(watch, progress, after, over)
+    if sys.stdout.isatty() and not watch.quiet:
         _live(records, progress)
         return progress.status
     for record in records:
-        if not quiet and (line := line_of(record)) is not None:
+        if not watch.quiet and (line := line_of(record)) is not None:
             print(line, flush=True)
     return progress.status
 
 
-def _until_settled(reader: BusReader, progress: Progress, after: int, over: Callable[[], bool]) -> Iterator[Record]:
-    last = after
-    for record in reader.follow(after, stop=over):
-        last = record["seq"]
-        yield from _own(record, progress)
-        if progress.status:
+def _until_settled(watch: Watch, progress: Progress, after: int, over: Callable[[], bool]) -> Iterator[Record]:
+    last, ended = after, False
+    while True:
+        for record in watch.source.events(watch.project, last, follow=False, stop=lambda: False):
+            last = record["seq"]
+            progress.take(record)
+            yield record
+            if progress.status:
+                return
+        if ended:
             return
-    for record in reader.replay(last):
-        yield from _own(record, progress)
-
-
-def _own(record: Record, progress: Progress) -> Iterator[Record]:
-    if record.get("project") == progress.project:
-        progress.take(record)
-        yield record
+        ended = over()
+        wait_for(lambda: False, seconds=0 if ended else LOOK_SECONDS, every=LOOK_SECONDS)
 
 
 def _live(records: Iterator[Record], progress: Progress) -> None:

@@ -24,12 +24,15 @@ VERBS = (
     "output",
     "logs",
     "events",
+    "graph",
+    "page",
     "validate",
     "release",
     "retry",
     "cancel",
     "suspend",
     "resume",
+    "delete",
     "schema",
 )
 

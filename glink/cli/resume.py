@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from glink.cli.control import perform
-from glink.cli.shell import ConfigOption, JsonOption, Project, configured, say, show
+from glink.cli.shell import ConfigOption, JsonOption, Project, ServerOption, TokenFileOption, configured, say, show
+from glink.cli.source import source_of
 
 
-def command(project: Project, config: ConfigOption = None, json: JsonOption = False) -> None:
+def command(
+    project: Project,
+    config: ConfigOption = None,
+    server: ServerOption = None,
+    token_file: TokenFileOption = None,
+    json: JsonOption = False,
+) -> None:
     """Go on with a suspended project.
 
     Example: glink resume hello-world
     """
-    answer = perform(configured(config), "resume", project)
+    answer = source_of(configured(config), server, token_file).do("resume", project, {})
     if json:
         show(answer)
     else:

@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from glink.app import View
 from glink.cli.attend import attend
-from glink.cli.shell import ConfigOption, JsonOption, Project, configured
-from glink.config import Config
+from glink.cli.shell import ConfigOption, JsonOption, Project, ServerOption, TokenFileOption, configured
+from glink.cli.source import Source, source_of
 from glink.errors import UsageError
 from glink.jsontext import JSONError, loads
 
@@ -20,27 +19,29 @@ def command(
     force: Annotated[bool, typer.Option("--force", "-f", help="Run every step, up to date or not.")] = False,
     param: Annotated[list[str] | None, typer.Option("--param", "-p", help="NAME=VALUE; may be repeated.")] = None,
     config: ConfigOption = None,
+    server: ServerOption = None,
+    token_file: TokenFileOption = None,
     json: JsonOption = False,
 ) -> int:
     """Ask for a run and follow it to its end.
 
     Example: glink run hello-world --force
     """
-    settings = configured(config)
-    arguments = {"force": force, "params": _params(settings, project, param or [])}
-    return attend(settings, project, "run", arguments, as_json=json)
+    source = source_of(configured(config), server, token_file)
+    arguments = {"force": force, "params": _params(source, project, param or [])}
+    return attend(source, project, "run", arguments, as_json=json)
 
 
-def _params(settings: Config, project: str, given: list[str]) -> dict[str, Any]:
+def _params(source: Source, project: str, given: list[str]) -> dict[str, Any]:
     if not given:
         return {}
-    workflow = View.take(settings, [project]).desks[project].workflow
+    declared = source.ask("project", project=project)["params"]
     values = {}
     for one in given:
         name, equals, text = one.partition("=")
         if not equals:
             raise UsageError(f"--param {one}: write NAME=VALUE")
-        values[name] = _value(text, workflow.params.get(name, {}) if workflow is not None else {})
+        values[name] = _value(text, declared.get(name, {}))
     return values
 
 

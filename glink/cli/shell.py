@@ -18,6 +18,10 @@ from glink.words import escaped_block
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="The configuration; default: glink-config.yaml here.")
 ]
+ServerOption = Annotated[
+    str | None, typer.Option("--server", help="Ask this server instead, http://HOST:PORT; default: GLINK_SERVER.")
+]
+TokenFileOption = Annotated[Path | None, typer.Option("--token-file", help="The file with the server's token.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Project = Annotated[str, typer.Argument(help="A project: its path under projects/.")]
 MaybeProject = Annotated[str | None, typer.Argument(help="A project; all without.")]
@@ -29,8 +33,8 @@ def configured(path: Path | None) -> Config:
 
 
 def say(text: str) -> None:
-    """A line (or lines) for people, with control characters shown."""
-    print(escaped_block(text))
+    """A line (or lines) for people, with control characters shown. One write: others write to the stream as well."""
+    sys.stdout.write(f"{escaped_block(text)}\n")
 
 
 def show(value: Any) -> None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from glink.app import View
-from glink.cli.shell import ConfigOption, JsonOption, MaybeProject, configured, say, show, table
-from glink.reconciler.survey import survey
-from glink.report import Report
+from glink.cli.shell import (
+    ConfigOption,
+    JsonOption,
+    MaybeProject,
+    ServerOption,
+    TokenFileOption,
+    configured,
+    say,
+    show,
+    table,
+)
+from glink.cli.source import Source, source_of
+from glink.errors import Problem
 from glink.words import escaped, in_words
 
 
@@ -17,74 +26,85 @@ def command(
     project: MaybeProject = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Print anew whenever something changes.")] = False,
     config: ConfigOption = None,
+    server: ServerOption = None,
+    token_file: TokenFileOption = None,
     json: JsonOption = False,
 ) -> None:
     """How the projects are, or one of them step by step.
 
     Example: glink status hello-world
     """
-    settings = configured(config)
-    names = [project] if project else []
-    view = View.take(settings, names)
-    _print(view, project, json)
-    if watch and view.reader is not None:
-        after = max((desk.state.seq for desk in view.desks.values()), default=0)
-        for record in view.reader.follow(after, stop=lambda: False, every=0.5):
-            if project in (None, record.get("project")):
-                _print(View.take(settings, names), project, json)
+    source = source_of(configured(config), server, token_file)
+    _print(source, project, json)
+    if watch:
+        since = max((record["seq"] for record in source.events(None, 0, follow=False, stop=lambda: False)), default=0)
+        for _ in source.events(project, since, follow=True, stop=lambda: False):
+            _print(source, project, json)
 
 
-def _print(view: View, project: str | None, as_json: bool) -> None:
-    now = view.clock.now()
-    reports = [survey(view.desks[name], now) for name in sorted(view.desks)]
-    holder = view.reader.holder() if view.reader is not None else None
+def _print(source: Source, project: str | None, as_json: bool) -> None:
+    answer = source.ask("project", project=project) if project is not None else source.ask("projects")
     if as_json:
-        show(reports[0] if project else {"revision": view.observation.revision, "daemon": holder, "projects": reports})
-        return
-    if project:
-        _one(reports[0])
-        return
-    daemon = f"held by pid {holder.pid}" if holder is not None else "no daemon"
-    say(f"{view.observation.revision}   {daemon}")
-    rows = [(one.project, one.sync, one.health, _run(one), _progress(one), escaped(_trouble(one))) for one in reports]
+        show(answer)
+    elif project is not None:
+        _one(answer)
+    else:
+        _all(answer)
+
+
+def _all(answer: dict[str, Any]) -> None:
+    holder = answer["daemon"]
+    daemon = f"held by pid {holder['pid']}" if holder else "no daemon"
+    say(f"{answer['revision']}   {daemon}")
+    rows = [
+        (one["project"], one["sync"], one["health"], _run(one), _progress(one), escaped(_trouble(one)))
+        for one in answer["projects"]
+    ]
     say(table(rows, ("PROJECT", "SYNC", "HEALTH", "RUN", "STEPS", "")))
 
 
-def _one(report: Report) -> None:
-    say(f"{report.project}   {report.sync}   {report.health}   {_run(report)}")
-    say(f"generation {report.generation} of {report.revision}" if report.generation else "never seen by an engine yet")
-    for error in report.errors:
-        say(f"  {error['path']}:{error['line']}:{error['column']}: {error['where']}: {error['what']}; {error['cure']}")
+def _one(report: dict[str, Any]) -> None:
+    say(f"{report['project']}   {report['sync']}   {report['health']}   {_run(report)}")
+    say(
+        f"generation {report['generation']} of {report['revision']}"
+        if report["generation"]
+        else "never seen by an engine yet"
+    )
+    for error in report["errors"]:
+        say(f"  {Problem(**error)}")
     rows = [
         (
-            row.step,
-            row.status,
-            row.agent,
-            str(row.attempts or "-"),
-            f"{row.seconds:.2f}" if row.seconds is not None else "-",
-            escaped(in_words(row.reason, holder=row.holder, detail=row.detail)),
+            row["step"],
+            row["status"],
+            row["agent"],
+            str(row["attempts"] or "-"),
+            f"{row['seconds']:.2f}" if row["seconds"] is not None else "-",
+            escaped(in_words(row["reason"], holder=row["holder"], detail=row["detail"], due=row["due"])),
         )
-        for row in report.steps
+        for row in report["steps"]
     ]
     say(table(rows, ("STEP", "STATUS", "AGENT", "TRIES", "SECONDS", "REASON")))
-    for one in report.conditions:
-        if one.message:
-            say(f"{one.type}={one.status}: {one.message}")
+    for one in report["conditions"]:
+        if one["message"]:
+            say(f"{one['type']}={one['status']}: {one['message']}")
 
 
-def _run(report: Report) -> str:
-    run = report.run
+def _run(report: dict[str, Any]) -> str:
+    run = report["run"]
     return "-" if run is None else f"#{run['number']} {run['status']}"
 
 
-def _progress(report: Report) -> str:
-    done = sum(row.decision == "stay" for row in report.steps)
-    return f"{done}/{len(report.steps)}"
+def _progress(report: dict[str, Any]) -> str:
+    done = sum(row["decision"] == "stay" for row in report["steps"])
+    return f"{done}/{len(report['steps'])}"
 
 
-def _trouble(report: Report) -> str:
-    if report.errors:
-        first = report.errors[0]
-        return f"{first['path']}:{first['line']}:{first['column']}: {first['what']}"
-    bad = [row for row in report.steps if row.status == "failed" or row.decision == "wait"]
-    return f"{bad[0].step}: {in_words(bad[0].reason, holder=bad[0].holder, detail=bad[0].detail)}" if bad else ""
+def _trouble(report: dict[str, Any]) -> str:
+    if report["errors"]:
+        return str(Problem(**report["errors"][0]))
+    bad = [row for row in report["steps"] if row["status"] == "failed" or row["decision"] == "wait"]
+    return (
+        f"{bad[0]['step']}: {in_words(bad[0]['reason'], holder=bad[0]['holder'], detail=bad[0]['detail'], due=bad[0]['due'])}"
+        if bad
+        else ""
+    )

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from glink.cli.control import perform
-from glink.cli.shell import ConfigOption, JsonOption, Project, configured, say, show
+from glink.cli.shell import ConfigOption, JsonOption, Project, ServerOption, TokenFileOption, configured, say, show
+from glink.cli.source import source_of
 
 
-def command(project: Project, config: ConfigOption = None, json: JsonOption = False) -> None:
+def command(
+    project: Project,
+    config: ConfigOption = None,
+    server: ServerOption = None,
+    token_file: TokenFileOption = None,
+    json: JsonOption = False,
+) -> None:
     """Dispatch nothing more of a project until `resume`; what runs finishes.
 
     Example: glink suspend hello-world
     """
-    answer = perform(configured(config), "suspend", project)
+    answer = source_of(configured(config), server, token_file).do("suspend", project, {})
     if json:
         show(answer)
     else:

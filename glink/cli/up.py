@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import signal
 import sys
-from threading import Event
 from typing import Annotated
 
 import typer
 
-from glink.app import Engine, chosen, unknown_project
+from glink.app import Engine
 from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
 from glink.config import Config
 from glink.errors import BusError, UsageError
@@ -19,36 +18,62 @@ from glink.reconciler.survey import survey
 from glink.report import Health
 from glink.reporters.console import Console
 from glink.reporters.reporter import Reporters
+from glink.server.access import WARNING
+from glink.server.app import TOKEN_FILE, Api
+from glink.wiring import chosen, unknown_project
 
 
 def command(
     projects: Annotated[list[str] | None, typer.Argument(help="Only these projects.")] = None,
-    once: Annotated[bool, typer.Option("--once", help="Settle everything, then end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Settle everything, then end; nothing is served.")] = False,
+    serve_only: Annotated[
+        bool,
+        typer.Option("--serve-only", help="Run nothing but what is asked for; of PROJECT if a request names none."),
+    ] = False,
     kill_on_stop: Annotated[bool, typer.Option("--kill-on-stop", help="End running agents when stopped.")] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Watch projects/ and make it true, until stopped (Ctrl-C, SIGTERM).
+    """Watch projects/ and make it true, until stopped (Ctrl-C, SIGTERM); serve the API and the status page.
 
     Example: glink up --once
     """
     settings = configured(config)
-    wanted = _known(settings, projects or [])
+    if once and serve_only:
+        raise UsageError("--once and --serve-only: take one of the two")
+    wanted = [] if serve_only else _known(settings, projects or [])
     reporters = Reporters([Console(sys.stderr if json else sys.stdout)] if settings.reporting else [])
-    engine = Engine.open(settings, wanted, watch=not once, listeners=[reporters.hear])
+    engine = Engine.open(settings, wanted, watch=not once, serve_only=serve_only, listeners=[reporters.hear])
     _obey_signals(engine, kill_on_stop)
-    ended = Event()
+    api = None if once else _serve(engine, projects[0] if projects else None)
     try:
         engine.serve()
         engine.conductor.turn(0)
         _greet(engine, wanted, settings, json)
-        engine.conductor.run(until=lambda: ended.is_set() or (once and engine.conductor.quiet))
+        if api is not None:
+            api.start()
+        engine.conductor.run(until=lambda: once and engine.conductor.quiet)
     except BusError:
         engine.bus.close(clean=False)
         raise
+    if api is not None:
+        api.close()
     engine.close()
     reporters.close()
     return _result(engine, wanted, json) if once else 0
+
+
+def _serve(engine: Engine, default: str | None) -> Api:
+    """Listen, and let the API hear what becomes durable; closes the engine where that cannot be."""
+    try:
+        api = Api(engine, default=default)
+    except BaseException:
+        engine.close()
+        raise
+    engine.url = api.url
+    engine.conductor.listeners.append(api.hear)
+    engine.conductor.meter = api.metrics
+    return api
 
 
 def _known(settings: Config, projects: list[str]) -> list[str]:
@@ -77,9 +102,18 @@ def _greet(engine: Engine, wanted: list[str], settings: Config, json: bool) -> N
         return
     desks = _desks(engine, wanted)
     say(f"glink: {len(desks)} projects in {settings.projects_dir}, bus {settings.bus_dir}")
+    if engine.url:
+        say(f"page: {engine.url}/   {_way_in(settings)}")
     for desk in desks:
         for problem in desk.problems:
             say(f"invalid: {problem}")
+
+
+def _way_in(settings: Config) -> str:
+    if settings.auth == "none":
+        return WARNING
+    own = settings.api_token is not None
+    return "log in with your token" if own else f"log in with the token in {settings.bus_dir / TOKEN_FILE}"
 
 
 def _desks(engine: Engine, wanted: list[str]) -> list[Desk]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from difflib import unified_diff
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
-from glink.app import View
-from glink.cli.shell import ConfigOption, JsonOption, Project, configured, say, show
-from glink.errors import UsageError
-from glink.event import Record
-from glink.reconciler.board import Board
-from glink.reconciler.fingerprint import differing
-from glink.reconciler.plan import prepared
-from glink.reconciler.survey import survey
-from glink.report import Report, Row
-from glink.templates.template import RenderProblem
+from glink.cli.shell import (
+    ConfigOption,
+    JsonOption,
+    Project,
+    ServerOption,
+    TokenFileOption,
+    configured,
+    say,
+    show,
+)
+from glink.cli.source import source_of
+from glink.errors import Problem
+from glink.jsontext import dumps
 from glink.words import in_words
 
 
@@ -24,119 +27,82 @@ def command(
     project: Project,
     step: Annotated[str | None, typer.Argument(help="A step; without it the whole project.")] = None,
     config: ConfigOption = None,
+    server: ServerOption = None,
+    token_file: TokenFileOption = None,
     json: JsonOption = False,
 ) -> None:
     """Why a step runs, does not run, or waits: the reason, who holds it, what changed, and the chain before it.
 
     Example: glink why release-notes page
     """
-    view = View.take(configured(config), [project])
-    desk = view.desks[project]
-    report = survey(desk, view.clock.now())
-    if step is not None and desk.board is not None and step not in desk.board.workflow.steps:
-        raise UsageError(f"{project} has no step {step}; it has: {', '.join(desk.board.workflow.steps)}")
-    if step is None or desk.board is None:
-        _whole(report, json)
-        return
-    rows = {row.step: row for row in report.steps}
-    cause = {
-        "project": project,
-        "step": step,
-        **_told(rows[step]),
-        "revision": desk.state.revision,
-        "generation": desk.state.generation,
-        "differs": _differs(desk.board, step),
-        "task_diff": _task_diff(view, desk.board, step),
-        "chain": [_told(rows[one]) | {"step": one} for one in _chain(desk.board, rows, step)],
-    }
+    source = source_of(configured(config), server, token_file)
+    answer = source.ask("why_step" if step is not None else "why", project=project, step=step)
     if json:
-        show(cause)
+        show(answer)
+    elif "causes" not in answer:
+        _print_whole(answer)
     else:
-        _print(cause)
+        _print(answer)
 
 
-def _told(row: Row) -> dict[str, Any]:
-    return {
-        "status": row.status,
-        "decision": row.decision,
-        "reason": row.reason,
-        "holder": row.holder,
-        "detail": row.detail,
-        "in_words": in_words(row.reason, holder=row.holder, detail=row.detail),
-    }
-
-
-def _whole(report: Report, json: bool) -> None:
-    if json:
-        show(
-            {
-                "project": report.project,
-                "run": report.run,
-                "steps": [_told(row) | {"step": row.step} for row in report.steps],
-                "errors": report.errors,
-            }
-        )
-        return
-    run = report.run
-    say(f"{report.project}: {report.sync}, {report.health}; revision {report.revision or 'none yet'}")
+def _print_whole(answer: dict[str, Any]) -> None:
+    run = answer["run"]
+    say(f"{answer['project']}: {answer['sync']}, {answer['health']}; revision {answer['revision'] or 'none yet'}")
     say(f"last run: #{run['number']} {run['status']}, since {run['since']}" if run else "never ran")
-    for error in report.errors:
-        say(f"invalid: {error['path']}:{error['line']}:{error['column']}: {error['what']}; {error['cure']}")
-    for row in report.steps:
-        say(f"  {row.step}: {row.status}: {in_words(row.reason, holder=row.holder, detail=row.detail)}")
+    if (asked := answer["asked"]) is not None:
+        say(f"last asked for: #{asked['run']} by {asked['by'] or 'nobody'}, {asked['time']}: {_request(asked)}")
+    for one in answer["waiting"]:
+        say(f"waits for its turn: #{one['run']}: {_request(one)}")
+    for one in answer["passed_over"]:
+        say(f"passed over: generation {one['generation']} of {one['revision']}, replaced before it settled")
+    if answer["next"] is not None:
+        say(f"looked at again by itself: {answer['next']}")
+    for error in answer["errors"]:
+        say(f"invalid: {Problem(**error)}")
+    for row in answer["steps"]:
+        say(f"  {row['step']}: {row['status']}: {row['in_words']}")
 
 
-def _differs(board: Board, step: str) -> list[str]:
-    """The parts of the fingerprint in which the newest answer and today's task differ."""
-    past, known = board.state.steps.get(step), board.memo.get(step)
-    if past is None or past.answer is None or known is None:
-        return []
-    return list(differing(past.answer.fingerprint, known[1]))
-
-
-def _task_diff(view: View, board: Board, step: str) -> list[str]:
-    """The rendered task then and now, as a unified diff; empty when nothing is to run or nothing ran."""
-    past, decision = board.state.steps.get(step), board.decisions[step]
-    if decision.wish is None or past is None or past.answer is None or view.reader is None:
-        return []
-    record = view.reader.read(past.answer.fence)
-    try:
-        now = prepared(board, step, 0).text
-        then = _prompt(view, record) if record is not None else ""
-    except (RenderProblem, KeyError):
-        return []
-    lines = unified_diff(then.splitlines(), now.splitlines(), "as answered", "as wanted", lineterm="")
-    return list(lines)
-
-
-def _prompt(view: View, record: Record) -> str:
-    data = record["data"]
-    if "task" in data:
-        text: str = data["task"]
-        return text
-    assert view.reader is not None
-    return view.reader.blobs.get(data["prompt"]).decode()
-
-
-def _chain(board: Board, rows: dict[str, Row], step: str) -> list[str]:
-    """Steps before this one that are not simply up to date, nearest first."""
-    chain: list[str] = []
-    queue = list(board.workflow.graph.parents[step])
-    while queue and len(chain) < 50:
-        one = queue.pop(0)
-        if one not in chain and rows[one].reason != "up_to_date":
-            chain.append(one)
-            queue.extend(board.workflow.graph.parents[one])
-    return chain
+def _request(asked: dict[str, Any]) -> str:
+    what = f"{asked['cause']}, every step" if asked["force"] else str(asked["cause"])
+    if asked.get("steps"):
+        what = f"{what} of {', '.join(asked['steps'])}"
+    return f"{what}, with {dumps(asked['params']).decode()}" if asked["params"] else what
 
 
 def _print(cause: dict[str, Any]) -> None:
     say(f"{cause['project']} step {cause['step']}: {cause['status']}: {cause['in_words']}")
     say(f"  decision: {cause['decision']} ({cause['reason']})")
     say(f"  revision: {cause['revision'] or 'none yet'}, generation {cause['generation']}")
-    if cause["differs"]:
-        say(f"  differs in: {', '.join(cause['differs'])}")
+    _print_causes("differs in", cause["causes"], "  ")
     for line in cause["task_diff"]:
         say(f"    {line}")
+    _print_ran(cause["ran"], "  ")
     for one in cause["chain"]:
         say(f"  before it, step {one['step']}: {one['status']}: {one['in_words']}")
+        _print_causes("differs in", one["causes"], "    ")
+        _print_ran(one["ran"], "    ")
+
+
+def _print_ran(before: dict[str, Any] | None, margin: str) -> None:
+    if before is None:
+        return
+    run, attempt, generation = before["run"], before["attempt"], before["generation"]
+    say(f"{margin}its answer is of run #{run}, attempt {attempt}, {before['time']}, generation {generation}")
+    say(f"{margin}given away then because: {in_words(before['reason'])}")
+    _print_causes("differed in", before["causes"], margin)
+
+
+def _print_causes(word: str, causes: list[dict[str, Any]], margin: str) -> None:
+    for one in causes:
+        say(f"{margin}{word} {one['part']}: {_BROUGHT[one['by']](one)}")
+        if (commit := one["commit"]) is not None:
+            say(f"{margin}  commit {commit['sha']} by {commit['author']}, {commit['time']}: {commit['subject']}")
+
+
+_BROUGHT: dict[str, Callable[[dict[str, Any]], str]] = {
+    "edit": lambda one: f"edited in generation {one['generation']}, {one['revision'] or 'a revision before the log'}",
+    "step": lambda one: f"another answer of step {', '.join(one['steps'])}",
+    "request": lambda one: f"what run #{one['run']} was asked for with, by {one['who'] or 'nobody'}",
+    "": lambda _: "what it reads on the bus",
+}

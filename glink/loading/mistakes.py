@@ -86,9 +86,9 @@ def mistakes(
 
 
 def _mistake(error: ErrorDetails, document: Any, known: tuple[type[BaseModel], ...], prefix: Path) -> Mistake:
-    about_key = error["loc"][-1:] == ("[key]",)
-    where, container = _where(error["loc"][:-1] if about_key else error["loc"], document)
     kind, context = error["type"], error.get("ctx", {})
+    about_key = kind != "extra_forbidden" and error["loc"][-1:] == ("[key]",)
+    where, container = _where(error["loc"][:-1] if about_key else error["loc"], document)
     full = (*prefix, *where)
     if kind == "missing":
         return Mistake(full, "is missing", f"add `{where[-1]}:`")
@@ -114,7 +114,7 @@ def _where(location: tuple[int | str, ...], document: Any) -> tuple[Path, Any]:
     where: list[str | int] = []
     inside, container = document, None
     for position, part in enumerate(location):
-        if isinstance(part, str) and part.startswith("<"):
+        if isinstance(part, str) and part.startswith("<") and not (isinstance(inside, dict) and part in inside):
             continue
         container = inside
         where.append(part)

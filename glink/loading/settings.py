@@ -7,22 +7,48 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from glink.loading.vocabulary import AgentName, Retry, Strict, TimeoutValue, VariableName
+from glink.loading.vocabulary import AGENT_NAME, AgentName, Retry, Strict, TimeoutValue, VariableName, complaint
+from glink.permit import Scope
 
 ProjectGlobs = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=1_000)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,253}$")]
+
+
 class ServerKeys(Strict):
     host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
     port: Port = 8426
+    auth: Literal["token", "none"] = "token"
+    behind_proxy: bool = False
+    hosts: Annotated[list[HostName], Field(max_length=100)] = Field(default_factory=list)
+
+
+_WORDS = frozenset(Scope) - {Scope.OPEN}
+
+
+def _word(written: str) -> str:
+    word, colon, agent = written.partition(":")
+    fits = AGENT_NAME.fullmatch(agent) or agent == "*" if word == Scope.WORK else not colon
+    if word not in _WORDS or not fits:
+        raise complaint("is nothing that a token may do", "write read, write, control or work:AGENT")
+    return written
+
+
+class TokenKeys(Strict):
+    name: AgentName
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    may: Annotated[list[Annotated[str, AfterValidator(_word)]], Field(min_length=1, max_length=100)]
+    projects: ProjectGlobs = Field(default_factory=lambda: ["*"])
 
 
 class BusKeys(Strict):
     dir: Annotated[str, Field(min_length=1)] = "bus"
     retention_days: int = Field(30, ge=1, le=36_500)
+    network: bool = False
 
 
 class WorkKeys(Strict):
@@ -57,6 +83,7 @@ class ConfigFile(Strict):
 
     engine: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] | None = None
     server: ServerKeys = ServerKeys()
+    tokens: Annotated[list[TokenKeys], Field(max_length=1_000)] = Field(default_factory=list)
     bus: BusKeys = BusKeys()
     work: WorkKeys = WorkKeys()
     reporting: list[ReporterKeys] = Field(default_factory=lambda: [ReporterKeys(type="console")])

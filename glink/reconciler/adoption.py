@@ -13,8 +13,8 @@ from glink.reconciler.books import Books
 from glink.reconciler.claims import grant
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher
+from glink.reconciler.gates import agent_closed
 from glink.reconciler.inbox import Result
-from glink.reconciler.plan import agent_closed
 
 
 def adopt(
@@ -34,7 +34,9 @@ def adopt(
         for name, step in flying:
             books.world.taken(step.agent, +1)
             if agent_closed(books.world, step.agent, now) is Reason.NO_WORKER:
-                put(lost(desk, name, "undeclared", f"{step.agent} is not declared any more: nobody takes its answer"))
+                put(
+                    lost(desk, name, "undeclared", f"{step.agent} is not declared any more, so nobody takes its answer")
+                )
                 continue
             if step.worker:
                 grant(books, desk, name, now)

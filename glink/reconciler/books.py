@@ -40,6 +40,7 @@ class Pass:
     touched: set[str] = field(default_factory=set)
     published: list[tuple[Path, Mapping[str, str]]] = field(default_factory=list)
     seen: list[Observation] = field(default_factory=list)
+    opened: bool = False
 
 
 class Books:
@@ -74,14 +75,26 @@ class Books:
 
     def stage(self, body: dict[str, Any], desk: Desk | None = None) -> Record:
         """Write an event into the pass and fold it, at once: it may be decided on before it is durable."""
-        record = self.bus.stage(body)
-        self.present.records.append(record)
+        record = self.append(body)
         if desk is not None:
-            self.present.touched.add(desk.name)
             fold(desk.state, record)
         elif "project" not in body:
             fold_world(self.world, record)
+            self.present.opened = self.present.opened or body["type"] == "agent.ready"
         return record
+
+    def append(self, body: dict[str, Any]) -> Record:
+        """Write what the states already say, or are made to say by the caller."""
+        record = self.bus.stage(body)
+        self.present.records.append(record)
+        if body.get("project") in self.desks:
+            self.present.touched.add(body["project"])
+        return record
+
+    def touch_all(self) -> None:
+        """Everything is to be decided anew."""
+        for desk in self.desks.values():
+            self.touch(desk, None)
 
     def touch(self, desk: Desk, steps: Iterable[str] | None) -> None:
         """Steps of a project (None: all) are to be decided in this pass or the next."""
@@ -123,7 +136,7 @@ class Books:
         self.leases.keep(current)
         world = self.world
         world.seq, world.revision = durable.seq, durable.revision
-        world.cooling, world.paused = durable.cooling, durable.paused
+        world.cooling, world.paused, world.closed = durable.cooling, durable.paused, durable.closed
         world.in_flight, world.by_agent = 0, {}
         for desk in self.desks.values():
             for step in desk.state.steps.values():

@@ -10,12 +10,12 @@ import hmac
 from typing import Any
 
 from glink.agents.pull import PullOptions
-from glink.errors import Conflict, Refused, Unknown
+from glink.errors import Conflict, NotThere, Refused
 from glink.reconciler.actions import Reason
 from glink.reconciler.books import Books
 from glink.reconciler.desk import Desk
+from glink.reconciler.gates import agent_closed, closed_by, closed_to
 from glink.reconciler.inbox import Request, Result
-from glink.reconciler.plan import agent_closed, closed_by, step_closed
 from glink.reconciler.policy import timeout_of
 from glink.reconciler.verbs import Deed, known_step
 from glink.state import StepState
@@ -65,7 +65,7 @@ def _unclaimable(books: Books, desk: Desk, step: str, agent: str, now: float) ->
     decision = board.decisions[step]
     if decision.reason is not Reason.NO_WORKER or offer is None or offer.agent != agent:
         return decision.reason
-    closed = closed_by(board) or step_closed(board, step) or agent_closed(world, agent, now)
+    closed = closed_by(board) or closed_to(board, step) or agent_closed(world, agent, now)
     limit = board.workflow.concurrency
     full = world.in_flight >= world.concurrency or (limit is not None and board.running >= limit)
     return closed or (Reason.NO_SLOT if full else None)
@@ -124,14 +124,14 @@ def result(books: Books, desk: Desk, request: Request, now: float) -> Deed:
     step, fence, data = str(given["step"]), given["fence"], given["data"]
     past = desk.state.steps.get(step)
     if past is None:
-        raise Unknown(f"{desk.name} has no step {step}")
+        raise NotThere(f"{desk.name} has no step {step}")
     if past.fence == fence:
         books.leases.end(fence)
         books.present.forgotten.append(fence)
         outcome = Result(desk.name, step, fence, past.agent, given["type"], data)
         return Deed(results=[outcome], answer={"committed": True}, moves=False)
     answer, lapse = past.answer, past.lapse
-    again = answer is not None and answer.fence == fence and answer.digest == data.get("digest")
+    again = answer is not None and answer.fence == fence and answer.digest in given["digests"]
     if again or (lapse is not None and lapse.fence == fence and lapse.cls == data.get("class")):
         return Deed(answer={"committed": True}, moves=False)
     stale = {"type": "step.stale", "project": desk.name, "step": step, "fence": fence}

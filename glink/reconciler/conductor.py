@@ -17,16 +17,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from glink import __version__
 from glink.bus.bus import Bus
-from glink.clock import Clock
+from glink.clock import Clock, seconds_of
 from glink.errors import BusError
 from glink.event import Record
 from glink.limits import Limits
 from glink.reconciler.actions import Action, Dispatch, Restore, Settle
 from glink.reconciler.adoption import adopt, lost
+from glink.reconciler.attempts import Attempts
 from glink.reconciler.board import Board, Surroundings
 from glink.reconciler.books import Books, Pass
 from glink.reconciler.desk import Desk
@@ -35,6 +36,9 @@ from glink.reconciler.inbox import Inbox, Result
 from glink.reconciler.intake import Intake
 from glink.reconciler.memory import Memory
 from glink.reconciler.plan import plan
+from glink.reconciler.retention import Retention
+from glink.reconciler.saving import Saver
+from glink.state import ProjectState
 from glink.watch.source import Observation
 from glink.world import World
 
@@ -47,6 +51,18 @@ class Stop:
 
     grace: float
     kill: bool = False
+
+
+class Meter(Protocol):
+    """Who is told how long passes and commits took."""
+
+    def reconciled(self, result: str, seconds: float) -> None:
+        """A pass: `changed`, `unchanged` or `failed`."""
+        ...
+
+    def appended(self, seconds: float) -> None:
+        """A commit, its sync included."""
+        ...
 
 
 class Conductor:
@@ -73,7 +89,11 @@ class Conductor:
         self.desks, self.clock, self.limits = desks, clock, limits
         self.books = Books(bus, desks, world, surroundings=surroundings, limits=limits, out=out)
         self.listeners = list(listeners)
+        self.meter: Meter | None = None
+        self.began = self.turned = clock.now()
         self.failure: BusError | None = None
+        self.retention: Retention | None = None
+        self.saver = Saver(bus, memory)
         self._intake = Intake(self.books, selects=selects, adopt=self._adopt)
         self._memory, self._selects, self._adopts = memory, selects, adopts
         self._returned: list[Observation | Result] = []
@@ -96,7 +116,7 @@ class Conductor:
     def turn(self, seconds: float | None) -> None:
         """One pass; waits up to `seconds` for something to happen."""
         items = self.inbox.take(seconds)
-        now = self.clock.now()
+        now = self.turned = self.clock.now()
         done = self.books.begin()
         items += self.books.leases.overdue(now)
         if self._returned and now >= self._heal_at:
@@ -106,14 +126,30 @@ class Conductor:
                 self._gather(item, now)
             if self.failure is None or now >= self._heal_at:
                 self._decide(now)
+                if self.retention is not None:
+                    self.retention.stage(self.books.append, now)
             if done.records:
-                self.bus.commit()
+                self._commit()
         except BusError as error:
             self._failed(error, now)
+            self._measure("failed", now)
             return
+        self._measure("changed" if done.records else "unchanged", now)
         if done.records or not self._returned:
             self.failure = None
         self._perform(done)
+
+    def _commit(self) -> None:
+        if self.meter is None:
+            self.bus.commit()
+            return
+        before = self.clock.now()
+        self.bus.commit()
+        self.meter.appended(self.clock.now() - before)
+
+    def _measure(self, result: str, since: float) -> None:
+        if self.meter is not None:
+            self.meter.reconciled(result, self.clock.now() - since)
 
     def start(self) -> None:
         """Record that the engine runs; dirty nothing."""
@@ -132,19 +168,23 @@ class Conductor:
 
     def stop(self, *, record: bool = True) -> None:
         """Checkpoints and the clean-stop mark; called after `run`. `record` False leaves no event of the stop."""
+        self.saver.wait()
+        if self.retention is not None:
+            self.retention.close()
         if self.failure is None:
             if record:
                 last = self.books.begin()
                 self.books.stage({"type": "engine.stopped", "data": {"in_flight": self.world.in_flight}})
                 self.bus.commit()
                 self._perform(last)
-            self._memory.save(self.bus, {name: desk.state for name, desk in self.desks.items()}, self.world)
+            self._memory.save(self.bus, self._states(), self.world)
         self.bus.close(clean=self.failure is None)
 
     @property
     def quiet(self) -> bool:
         """Whether nothing runs, nothing is to be decided and no time is waited for."""
         waits = self.books.todo or self._wakes or self._returned or self.failure is not None
+        waits = waits or (self.retention is not None and self.retention.busy)
         return self._intake.observed and not self.world.in_flight and not len(self.inbox) and not waits
 
     @property
@@ -163,6 +203,8 @@ class Conductor:
             times.append(lease)
         if self._stop is not None:
             times.append(self._stop_at)
+        if self.retention is not None:
+            times.append(self.retention.wake_at)
         return max(0.0, min(times) - now) if times else None
 
     def _drained(self) -> bool:
@@ -202,7 +244,7 @@ class Conductor:
             if self._wakes.get(name) == at:
                 del self._wakes[name]
                 todo[name] = None
-        if books.present.results:
+        if books.present.results or books.present.opened:
             todo |= self._hungry
             self._hungry.clear()
         for name in todo:
@@ -281,6 +323,8 @@ class Conductor:
             asked.refuse(error)
         if error.poisoned:
             raise error
+        if self.retention is not None:
+            self.retention.failed(now)
         fresh = Memory.read(self.bus)
         self.books.restore(fresh.states, fresh.world)
         self._returned += [*done.seen, *done.results]
@@ -304,9 +348,31 @@ class Conductor:
         if done.records:
             for listener in self.listeners:
                 listener(done.records)
-            if (
-                done.records[-1]["seq"] - self._settled_floor >= self.limits.checkpoint_events
-                and not self.world.in_flight
+            newest = done.records[-1]["seq"]
+            if newest - self._settled_floor >= self.limits.checkpoint_events and self.saver.offer(
+                self._states(), self.world
             ):
-                self._settled_floor = done.records[-1]["seq"]
-                self._memory.save(self.bus, {name: desk.state for name, desk in self.desks.items()}, self.world)
+                self._settled_floor = newest
+            if self.retention is not None:
+                self.retention.perform(self.clock.now())
+
+    def _states(self) -> dict[str, ProjectState]:
+        return {name: desk.state for name, desk in self.desks.items()}
+
+    def keep_within_time(self, *, seconds: float, work: Path) -> None:
+        """From now on events past `seconds` are trimmed, and folders of ended attempts below `work` go in their turn."""
+        self.retention = Retention(
+            bus=self.bus,
+            saver=self.saver,
+            states=self._states,
+            world=self.world,
+            limits=self.limits,
+            seconds=seconds,
+            attempts=Attempts(work / "attempts", self.limits, self._dispatched_at),
+            now=self.clock.now(),
+            touch_all=self.books.touch_all,
+        )
+
+    def _dispatched_at(self, fence: int) -> float | None:
+        record = self.bus.read(fence)
+        return None if record is None else seconds_of(record["time"])

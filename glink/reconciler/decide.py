@@ -6,14 +6,14 @@ that stands; the answer that stands; policy (hold, keep); an earlier answer; and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from glink import digest
 from glink.agents.agent import ErrorClass
-from glink.clock import seconds_of
 from glink.jsontext import canonical
 from glink.reconciler.actions import Decision, Fail, Hold, Park, Reason, Restore, Skip, Status, Wish
 from glink.reconciler.fingerprint import Recipe, differing, reason_of
+from glink.reconciler.gates import queue_end
 from glink.reconciler.policy import BEFORE_THE_START, STALLED_AFTER, after_failure, timeout_of
 from glink.state import Answer, Lapse, StepState, fingerprint_key
 from glink.templates.template import RenderProblem
@@ -283,8 +283,8 @@ def _wanted(board: Board, spec: Step, wish: Wish) -> Decision:
     most = timeout_of(spec, agent)["queue"] if "queue" in spec.timeout or (agent and "queue" in agent.timeout) else None
     due = None
     if most is not None:
-        due = _ready_since(board, spec, wish) + most
-        if due <= board.now:
+        due = queue_end(board, spec.id, wish.agent, most)
+        if due is not None and due <= board.now:
             message = f"no place with agent {wish.agent} within {most:g} s"
             fail = Fail(spec.id, ErrorClass.QUEUE_TIMEOUT, "queue", message, wish.key, wish.floor)
             return _ended_badly(spec, Reason.EXHAUSTED, message, fail)
@@ -300,15 +300,3 @@ def _is_offered(board: Board, spec: Step, wish: Wish) -> bool:
         return False
     asked = (wish.agent, wish.key, wish.floor, wish.attempt, wish.reask)
     return asked == (offer.agent, offer.key, offer.floor, offer.attempt, offer.reask)
-
-
-def _ready_since(board: Board, spec: Step, wish: Wish) -> float:
-    """The newest of all that could have made the step ready; time in which its agent cooled does not count."""
-    state = board.state
-    times: list[Any] = [state.changed, board.world.started, state.run.opened if state.run else ""]
-    times += [one.answer.time for parent in spec.after if (one := board.decisions[parent]).answer is not None]
-    past = state.steps.get(spec.id, _NEVER)
-    if past.lapse is not None:
-        times.append(past.lapse.time)
-    known = [seconds_of(one) for one in times if one]
-    return max([*known, board.world.cooling.get(wish.agent, 0.0)], default=board.now)

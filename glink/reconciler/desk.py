@@ -77,6 +77,8 @@ class Desk:
             data["reask"] = wish.reask
         if wish.changed:
             data["changed"] = wish.changed
+            if past and past.answer:
+                data["since"] = past.answer.fence
         if action.args:
             data["args"] = action.args
         data |= prompt

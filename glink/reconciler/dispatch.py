@@ -7,24 +7,29 @@ An instant agent without files and schema answers where the conductor stands.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from select import POLLIN, poll
 from threading import Lock
 from time import monotonic
 from typing import Any, Final
 
-from glink import digest
 from glink.agents.agent import Adoption, Agent, ErrorClass, Failure, Outcome, Task
 from glink.bus.blobs import Blobs
-from glink.jsontext import canonical, dumps
+from glink.errors import BusError
+from glink.jsontext import dumps
 from glink.limits import Limits
-from glink.outputs import OutputProblem, collect_artifacts, shaped
+from glink.outputs import OutputProblem, check_artifacts, collect_artifacts, digest_of, raw_of, shaped
 from glink.reconciler.inbox import Result
 from glink.workflow import Output
+
+_ROOM_SECONDS = 1.0
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(slots=True)
@@ -77,6 +82,12 @@ class Leash:
             if self._pipe is not None and not self._closed:
                 os.write(self._pipe[1], b"!")
 
+    def waits(self, seconds: float) -> bool:
+        """Wait, at most so long, to be cancelled or detached; whether it was."""
+        poller = poll()
+        poller.register(self.fileno(), POLLIN)
+        return bool(poller.poll(seconds * 1000))
+
     def close(self) -> None:
         with self._lock:
             self._closed = True
@@ -115,7 +126,7 @@ class Dispatcher:
             self._deliver(_failed(job, _internal(error, ErrorClass.CONFIG), Outcome(), 0.0))
             return
         if agent.instant and job.plain:
-            self._deliver(self._ask(agent, job, job.task, _UNHELD))
+            self._instant(agent, job)
             return
         leash = self._leashes[job.task.fence] = Leash(adoptable=adoptable)
         self._pool.submit(self._attempt, agent, job, leash)
@@ -171,6 +182,24 @@ class Dispatcher:
         """Copy a committed answer's artifacts to where people look for them."""
         self._pool.submit(self._copy_all, target, artifacts)
 
+    def _instant(self, agent: Agent, job: Job) -> None:
+        """Ask where the conductor stands, and wait for nothing here: what the disk refuses goes to a thread."""
+        started = monotonic()
+        try:
+            outcome = agent.run(job.task, _UNHELD)
+        except Exception as error:  # an agent of a third party must not take the engine with it
+            self._deliver(_internal_result(job, error))
+            return
+        try:
+            self._deliver(self._judge(job, job.task, outcome, outcome.seconds or monotonic() - started))
+        except BusError:
+            leash = self._leashes[job.task.fence] = Leash()
+            self._pool.submit(self._complete, lambda: outcome, job, job.task, leash)
+
+    def judged(self, job: Job, outcome: Outcome) -> Result:
+        """What an outcome comes to that was brought from outside; any thread. Raises BusError for a full disk."""
+        return self._judge(job, job.task, outcome, outcome.seconds)
+
     # In an agent's thread.
 
     def _attempt(self, agent: Agent, job: Job, leash: Leash) -> None:
@@ -186,25 +215,35 @@ class Dispatcher:
         task = replace(job.task, folder=folder)
         self._complete(lambda: agent.run(task, leash), job, task, leash)
 
-    def _ask(self, agent: Agent, job: Job, task: Task, leash: Leash) -> Result:
-        started = monotonic()
-        try:
-            outcome = agent.run(task, leash)
-        except Exception as error:  # an agent of a third party must not take the engine with it
-            return _internal_result(job, error)
-        return self._judge(job, task, outcome, outcome.seconds or monotonic() - started)
-
     def _complete(self, run: Callable[[], Outcome], job: Job, task: Task, leash: Leash) -> None:
         started = monotonic()
         try:
             outcome = run()
-            if leash.detached:
+            if leash.detached and not _ended_with_us(outcome):
                 self._forget(job, leash)
                 return
-            result = self._judge(job, task, outcome, outcome.seconds or monotonic() - started)
-        except Exception as error:  # as in `_ask`; a full disk while bodies are stored lands here too
+            result = self._kept(job, task, outcome, outcome.seconds or monotonic() - started, leash)
+        except Exception as error:  # as in `_instant`
             result = _internal_result(job, error)
         self._finish(job, result, leash)
+
+    def _kept(self, job: Job, task: Task, outcome: Outcome, seconds: float, leash: Leash) -> Result | None:
+        """The result once the disk has taken its bodies: an answer that was paid for waits for room, as long as it takes.
+
+        None when the engine goes first: an attempt that outlives it is judged by the next start.
+        """
+        while True:
+            try:
+                return self._judge(job, task, outcome, seconds)
+            except BusError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                if not leash.waits(_ROOM_SECONDS):
+                    continue
+                if leash.adoptable and leash.detached:
+                    return None
+                what = f"ended before the disk took its answer: {error}"
+                return _failed(job, Failure(ErrorClass.CANCELLED, "drained", what), outcome, seconds)
 
     def _judge(self, job: Job, task: Task, outcome: Outcome, seconds: float) -> Result:
         """The event that says what became of the attempt; artifacts and a long body are blobs by then."""
@@ -217,21 +256,22 @@ class Dispatcher:
             artifacts = dict(outcome.artifacts)
             if job.artifacts and task.folder is not None:
                 artifacts |= collect_artifacts(task.folder, job.artifacts, self._blobs, self._limits)
+            elif job.artifacts or artifacts:
+                check_artifacts(artifacts, job.artifacts, self._blobs)
         except OutputProblem as problem:
             return _failed(job, Failure(problem.cls, problem.code, str(problem)), outcome, seconds)
-        data = self._stored(body)
-        if artifacts:
-            data["artifacts"] = artifacts
-            data["digest"] = digest.brief(data["digest"].encode() + canonical(artifacts))
+        data = self._stored(body, artifacts)
         _add_measures(data, outcome, seconds)
         return Result(task.project, task.step, task.fence, job.agent, "step.succeeded", data)
 
-    def _stored(self, body: Any) -> dict[str, Any]:
-        raw = body.encode("utf-8", "replace") if isinstance(body, str) else canonical(body)
+    def _stored(self, body: Any, artifacts: Mapping[str, str]) -> dict[str, Any]:
+        raw = raw_of(body)
+        data: dict[str, Any] = {"digest": digest_of(raw, artifacts)}
+        if artifacts:
+            data["artifacts"] = dict(sorted(artifacts.items()))
         if len(raw) <= self._limits.inline_bytes:
-            return {"digest": digest.brief(raw), "output": body}
-        blob = self._blobs.put(raw)
-        return {"digest": digest.brief(raw), "blob": blob, "json": not isinstance(body, str)}
+            return data | {"output": body}
+        return data | {"blob": self._blobs.put(raw), "json": not isinstance(body, str)}
 
     def _prepare(self, job: Job, folder: Path) -> None:
         folder.mkdir(0o700, parents=True, exist_ok=True)
@@ -265,6 +305,11 @@ class Dispatcher:
     def _forget(self, job: Job, leash: Leash) -> None:
         self._leashes.pop(job.task.fence, None)
         leash.close()
+
+
+def _ended_with_us(outcome: Outcome) -> bool:
+    """Whether an attempt that was let go could not go on by itself."""
+    return outcome.failure is not None and outcome.failure.cls is ErrorClass.CANCELLED
 
 
 def _failed(job: Job, failure: Failure, outcome: Outcome, seconds: float) -> Result:

@@ -275,7 +275,9 @@ def reason_of(changed: tuple[str, ...], *, same_definition: bool) -> Reason:
     """The reason that says most: an edit of the step before what other steps answered."""
     if same_definition and ("context" in changed or "output" not in changed):
         # Nobody edited this step: what it is given came from steps before it (or from parameters, which are its task).
-        return Reason.OUTPUT_CHANGED if "context" in changed else Reason.TASK_CHANGED
+        if "context" in changed:
+            return Reason.OUTPUT_CHANGED
+        return Reason.SCRIPT_CHANGED if "script" in changed else Reason.TASK_CHANGED
     for part, reason in _ORDER:
         if part in changed:
             return reason

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from glink.agents.agent import ErrorClass
-from glink.errors import GlinkError, Unknown
+from glink.errors import GlinkError, NotThere
 from glink.reconciler import claims, notes, submissions
 from glink.reconciler.books import Books
 from glink.reconciler.desk import Desk
@@ -81,8 +81,8 @@ class Intake:
             until = min(max(result.data.get("retry_at") or now + _COOLING_SECONDS, now), now + _COOLING_MOST)
             if until > world.cooling.get(agent, 0.0):
                 self._books.stage({"type": "agent.cooling", "data": {"agent": agent, "until": until}})
-        elif cls == ErrorClass.AUTH and (spec := world.agent(agent)) is not None:
-            self._books.stage({"type": "agent.paused", "data": {"agent": agent, "profile": spec.profile}})
+        elif cls == ErrorClass.AUTH and (access := world.access(agent)) != world.paused.get(agent):
+            self._books.stage({"type": "agent.paused", "data": {"agent": agent, "access": access}})
 
     def _request(self, request: Request, now: float) -> None:
         books = self._books
@@ -99,7 +99,13 @@ class Intake:
             self._result(result, now)
         if desk is not None and deed.moves:
             self._follow(desk, deed, anew=desk.state.params != params)
-        request.answer = {"project": request.project, **(deed.then() if deed.then is not None else deed.answer)}
+        # Where whoever asked may begin to follow what comes of it.
+        since = {"since": books.bus.durable_seq} if deed.moves else {}
+        request.answer = {
+            "project": request.project,
+            **since,
+            **(deed.then() if deed.then is not None else deed.answer),
+        }
         request.error = deed.refusal
         books.present.answers.append(request)
 
@@ -111,7 +117,7 @@ class Intake:
         desk = books.desks.get(request.project)
         if desk is None or desk.state.deleted:
             known = ", ".join(sorted(name for name, one in books.desks.items() if not one.state.deleted))
-            raise Unknown(f"no project {request.project}; there are: {known or 'none'}")
+            raise NotThere(f"no project {request.project}; there are: {known or 'none'}")
         if desk.board is not None:
             # A verb is judged by what is thought now, not by what was thought before this pass.
             desk.board.refresh(desk.dirty, now)

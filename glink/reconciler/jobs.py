@@ -14,6 +14,7 @@ from glink.reconciler.board import Surroundings
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Job
 from glink.reconciler.plan import given_again
+from glink.reconciler.retention import dispatch_of
 from glink.workflow import Step, Workflow
 from glink.world import World
 
@@ -30,7 +31,7 @@ class Jobs:
         The flag tells whether it could be started with it: not when what it would be handed is another by now.
         """
         past = desk.state.steps[step]
-        record = self.bus.read(past.given)
+        record = dispatch_of(self.bus, desk.name, past.given)
         workflow = self.surroundings.earlier(desk.state.contents.get(str(past.generation), ""))
         if record is None or workflow is None or step not in workflow.steps:
             return None

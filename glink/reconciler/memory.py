@@ -6,12 +6,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from glink.errors import BusCorrupt
 from glink.event import Record
 from glink.fold import fold
+from glink.jsontext import loads
 from glink.state import ProjectState
 from glink.world import World, fold_world
 
 WORLD = ".world"
+CARRIED = frozenset({"project.carried", "engine.carried"})
 
 
 class Kept(Protocol):
@@ -25,9 +28,17 @@ class Kept(Protocol):
     def payload(self) -> bytes: ...
 
 
+class Bodies(Protocol):
+    """Where bodies too long for a record are."""
+
+    def get(self, digest: str) -> bytes: ...
+
+
 class Readable(Protocol):
     """What a bus and a reader of one have in common."""
 
+    @property
+    def blobs(self) -> Bodies: ...
     @property
     def manifest_seq(self) -> int: ...
     def checkpoints(self) -> Iterable[Kept]: ...
@@ -59,7 +70,7 @@ class Memory:
             memory._take(kept)
         memory.seq = start = bus.manifest_seq if _complete(memory, bus.manifest_seq) else 0
         for record in bus.replay(start):
-            memory.fold(record)
+            memory.fold(record if record["type"] not in CARRIED else whole_carried(record, bus.blobs))
         return memory
 
     def _take(self, kept: Kept) -> None:
@@ -87,17 +98,53 @@ class Memory:
             state = self.states[name] = ProjectState(name)
         fold(state, record)
 
-    def save(self, bus: Writable, states: dict[str, ProjectState], world: World) -> None:
-        """Write a checkpoint for whatever changed since its last one, then the manifest."""
-        seq = max([world.seq, self.seq, *(state.seq for state in states.values())])
+    def snapshot(self, states: dict[str, ProjectState], world: World) -> Snapshot:
+        """What has to be written so that checkpoints hold all of this; counts as saved from here on."""
+        found = Snapshot(max([world.seq, self.seq, *(state.seq for state in states.values())]))
         for name, state in states.items():
             if self.saved.get(name) != state.seq:
-                bus.write_checkpoint(name, state.seq, state.packed())
+                found.parts.append((name, state.seq, state.packed()))
                 self.saved[name] = state.seq
         if self.saved.get(WORLD) != world.seq:
-            bus.write_checkpoint(WORLD, world.seq, world.packed())
+            found.parts.append((WORLD, world.seq, world.packed()))
             self.saved[WORLD] = world.seq
-        bus.write_manifest(seq)
+        return found
+
+    def unsaved(self, snapshot: Snapshot) -> None:
+        """The snapshot was not written after all."""
+        for name, _, _ in snapshot.parts:
+            self.saved.pop(name, None)
+
+    def save(self, bus: Writable, states: dict[str, ProjectState], world: World) -> None:
+        """Write a checkpoint for whatever changed since its last one, then the manifest."""
+        self.snapshot(states, world).write(bus)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Packed states as of `seq`: (name, seq, payload) of those that changed."""
+
+    seq: int
+    parts: list[tuple[str, int, bytes]] = field(default_factory=list)
+
+    def write(self, bus: Writable) -> None:
+        """The checkpoints, then the manifest that vouches for all there are. Any thread."""
+        for part in self.parts:
+            bus.write_checkpoint(*part)
+        bus.write_manifest(self.seq)
+
+
+def whole_carried(record: Record, blobs: Bodies) -> Record:
+    """What was carried on, with its state in it also where that is a blob; raises BusCorrupt where it is gone."""
+    data = record["data"]
+    if "state" in data:
+        return record
+    try:
+        return {**record, "data": {**data, **loads(blobs.get(data["blob"]))}}
+    except KeyError:
+        raise BusCorrupt(
+            f"the state of {record.get('project', 'the engine')} as of record {record['seq']} is in blob {data['blob']}, which is gone"
+        ) from None
 
 
 def _complete(memory: Memory, manifest_seq: int) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from glink.digest import of_value
-from glink.errors import Reused, Unknown, UsageError
+from glink.errors import NotThere, Reused, UsageError
 from glink.event import is_free_type
 from glink.reconciler.books import Books
 from glink.reconciler.inbox import Request
@@ -38,7 +38,7 @@ def write(books: Books, request: Request, now: float) -> Deed:
 
 def _check(books: Books, event: Mapping[str, Any]) -> None:
     if event["project"] not in books.desks or books.desks[event["project"]].state.deleted:
-        raise Unknown(f"no project {event['project']}: a note does not make one")
+        raise NotThere(f"no project {event['project']}: a note does not make one")
     if not is_free_type(event["type"]):
         raise UsageError(f"{event['type']!r} is no free type: write a-z first, then a-z, 0-9, _, . and -")
     if any(name.startswith(RESERVED) for name in event.get("data") or {}):

@@ -11,9 +11,9 @@ from heapq import heappop, heappush
 from glink.reconciler.actions import Action, Dispatch, Fail, Plan, Reason, Restore, Settle, Skip
 from glink.reconciler.board import Board
 from glink.reconciler.fingerprint import Rendered
+from glink.reconciler.gates import agent_closed, closed_by, closed_to
 from glink.state import fingerprint_key
 from glink.templates.template import RenderProblem
-from glink.world import World
 
 MAX_DISPATCHES = 1_000
 
@@ -71,7 +71,7 @@ def _dispatches(board: Board, number: int) -> list[Action]:
         wish = board.decisions[step].wish
         assert wish is not None
         kept.append((agent, entry))
-        if step_closed(board, step):
+        if closed_to(board, step):
             continue
         try:
             granted.append(prepared(board, step, number))
@@ -108,41 +108,6 @@ def _still_wanted(board: Board, step: str, agent: str) -> bool:
     return wish is not None and wish.agent == agent
 
 
-def closed_by(board: Board) -> Reason | None:
-    """Why nothing of this project is dispatched at all; None when it is."""
-    if board.world.draining:
-        return Reason.DRAINING
-    if board.state.suspended or board.workflow.suspend:
-        return Reason.SUSPENDED
-    if board.world.serve_only and (board.state.run is None or not board.state.run.floor):
-        return Reason.SERVE_ONLY
-    if board.state.orphaned:
-        return Reason.ORPHANED
-    return None
-
-
-def agent_closed(world: World, agent: str, now: float, taken: int = 0) -> Reason | None:
-    """Why an agent (or `run:INTERPRETER`) takes nothing now; None when it does."""
-    if agent.startswith("run:"):
-        return None if agent[4:] in world.commands else Reason.NO_WORKER
-    spec = world.agent(agent)
-    if spec is None:
-        return Reason.NO_WORKER
-    if world.paused.get(agent) == spec.profile and agent in world.paused:
-        return Reason.AGENT_PAUSED
-    if world.cooling.get(agent, 0.0) > now:
-        return Reason.AGENT_COOLING
-    if spec.concurrency is not None and world.by_agent.get(agent, 0) + taken >= spec.concurrency:
-        return Reason.NO_SLOT
-    return None
-
-
-def step_closed(board: Board, step: str) -> Reason | None:
-    if board.world.engine is None and board.workflow.steps[step].side_effects:
-        return Reason.OTHER_ENGINE
-    return None
-
-
 def prepared(board: Board, step: str, number: int) -> Dispatch:
     """A dispatch with everything the agent is handed; raises RenderProblem."""
     decision = board.decisions[step]
@@ -168,8 +133,8 @@ def waits_for(board: Board, step: str) -> tuple[Reason, str]:
     offered = decision.reason is Reason.NO_WORKER
     if decision.wish is None and not offered:
         return decision.reason, board.holder(step) if decision.reason is Reason.WAITING_FOR else ""
-    if (closed := closed_by(board) or step_closed(board, step)) is not None:
-        return closed, ""
+    if (closed := closed_by(board) or closed_to(board, step)) is not None:
+        return closed, "the disk is full" if closed is Reason.NO_SLOT else ""
     agent = decision.wish.agent if decision.wish is not None else board.workflow.steps[step].agent or ""
     if offered:
         return Reason.NO_WORKER, agent

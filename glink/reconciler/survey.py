@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from glink.clock import text_of
 from glink.jsontext import dumps
-from glink.reconciler.actions import RUNS, Decision, Dispatch, Reason, Status
+from glink.reconciler.actions import RUNS, Action, Decision, Fail, Plan, Reason, Status
 from glink.reconciler.board import Board
 from glink.reconciler.desk import Desk
 from glink.reconciler.plan import plan, waits_for
 from glink.report import Condition, Health, Report, Row, Sync, worst_health, worst_sync
-from glink.state import ProjectState, StepState
+from glink.state import Answer, ProjectState, StepState
+from glink.workflow import Step
 
 PREVIEW = 200
 _STAYS = frozenset(
@@ -22,39 +24,66 @@ _PEOPLE = frozenset({Reason.UNKNOWN_OUTCOME, Reason.HELD, Reason.SUSPENDED})
 
 def survey(desk: Desk, now: float) -> Report:
     """The report of one project at `now`; the board is refreshed in full, nothing is dispatched."""
-    state, errors = desk.state, tuple(problem.as_data() for problem in desk.problems)
+    return surveyed(desk, now)[0]
+
+
+def surveyed(desk: Desk, now: float) -> tuple[Report, Plan]:
+    """The report together with the plan that it tells of."""
     if desk.board is None:
-        return Report(
-            project=desk.name,
-            sync=Sync.UNKNOWN,
-            health=Health.MISSING if state.orphaned else Health.UNKNOWN,
-            revision=state.revision,
-            generation=state.generation,
-            run=_run(state),
-            conditions=_conditions(desk, [], now),
-            errors=errors,
-        )
+        return _unseated(desk, now), Plan()
+    state, errors = desk.state, tuple(problem.as_data() for problem in desk.problems)
     made = plan(desk.board, now=now)
-    dispatched = {action.step for action in made.actions if isinstance(action, Dispatch)}
-    rows = [_row(desk.board, step, step in dispatched) for step in desk.board.workflow.steps]
+    deeds = {action.step: action for action in made.actions}
+    rows = [_row(desk.board, step, deeds.get(step)) for step in desk.board.workflow.steps]
     decisions = desk.board.decisions
     sync = worst_sync([Sync.SYNCED if one.synced else Sync.OUT_OF_SYNC for one in decisions.values()])
-    applied = sync is Sync.SYNCED and state.run is None
-    return Report(
+    applied = sync is Sync.SYNCED and state.run is None and not desk.problems
+    observed = state.revision if state.submitted else desk.board.world.revision or state.revision
+    report = Report(
         project=desk.name,
         sync=Sync.UNKNOWN if desk.problems else sync,
+        description=desk.board.workflow.canonical.get("description", ""),
         health=worst_health([_health(one, row) for one, row in zip(decisions_in_order(desk.board), rows, strict=True)]),
         revision=state.revision,
         generation=state.generation,
-        last_attempted=state.revision,
-        last_applied=state.revision if applied else (state.settled.revision if state.settled else ""),
+        last_attempted=observed,
+        last_applied=observed if applied else (state.settled.revision if state.settled else ""),
         run=_run(state),
         conditions=_conditions(desk, rows, now),
         errors=errors,
         steps=tuple(rows),
         waiting=tuple(f"{row.step}: {row.detail or row.reason}" for row in rows if row.reason in _PEOPLE),
+        params=desk.board.workflow.params,
         next=text_of(made.wake_at) if made.wake_at is not None else None,
     )
+    return report, made
+
+
+def _unseated(desk: Desk, now: float) -> Report:
+    """A project that nothing is decided for: its files are gone, or were never valid."""
+    state = desk.state
+    return Report(
+        project=desk.name,
+        sync=Sync.UNKNOWN,
+        health=Health.MISSING if state.orphaned else Health.UNKNOWN,
+        revision=state.revision,
+        generation=state.generation,
+        run=_run(state),
+        conditions=_conditions(desk, [], now),
+        errors=tuple(problem.as_data() for problem in desk.problems),
+        steps=tuple(
+            left_over(state, step, Reason.ORPHANED if state.orphaned else Reason.SPEC_INVALID) for step in state.steps
+        ),
+    )
+
+
+def left_over(state: ProjectState, step: str, reason: Reason) -> Row:
+    """A step that nothing is decided for: it, or its project, is gone or cannot be read. What it answered is kept."""
+    past, word = state.steps[step], "stay" if reason in _STAYS else "wait"
+    status = Status.SUCCEEDED if past.answer is not None else Status.WAITING
+    if past.fence:
+        status, reason, word = Status.RUNNING, Reason.IN_FLIGHT, "wait"
+    return _filled(Row(step, past.agent, status, word, reason), past, past.answer)
 
 
 def decisions_in_order(board: Board) -> list[Decision]:
@@ -62,41 +91,65 @@ def decisions_in_order(board: Board) -> list[Decision]:
     return [board.decisions[step] for step in board.workflow.steps]
 
 
-def _row(board: Board, step: str, dispatched: bool) -> Row:
+def _row(board: Board, step: str, deed: Action | None) -> Row:
     spec, decision = board.workflow.steps[step], board.decisions[step]
     past = board.state.steps.get(step) or StepState()
     reason, holder, word = decision.reason, "", _word(decision)
-    if not dispatched and not decision.final and reason is not Reason.IN_FLIGHT:
+    detail, due = decision.detail, decision.due if reason is Reason.BACKING_OFF else None
+    if isinstance(deed, Fail):
+        reason, word, detail = deed.reason, "wait", deed.message
+    elif deed is None and not decision.final and reason is not Reason.IN_FLIGHT:
         reason, holder = waits_for(board, step)
         word = "wait"
-    answer = decision.answer or past.answer
-    preview = None if answer is None else _preview(answer.output, answer.blob)
-    return Row(
+        due = board.world.cooling[holder] if reason is Reason.AGENT_COOLING else due
+    row = Row(
         step=step,
         name=spec.name,
+        task=_task(spec),
         agent=spec.agent or f"run:{spec.run.using if spec.run else ''}",
         status=decision.status if word != "wait" or decision.final else _waiting(decision),
         decision=word,
         reason=reason,
-        detail=decision.detail,
+        detail=detail,
         holder=holder,
         after=spec.after,
         implied=spec.implied,
-        attempts=past.attempt,
         changed=decision.wish.changed if decision.wish is not None else (),
         may_run=decision.reason is Reason.WAITING_FOR,
-        due=text_of(decision.due) if decision.due is not None and decision.reason is Reason.BACKING_OFF else None,
-        output=preview,
+        tolerated=spec.allow_failure and decision.status is Status.FAILED,
+        due=text_of(due) if due is not None else None,
+    )
+    return _filled(row, past, decision.answer or past.answer)
+
+
+def _filled(row: Row, past: StepState, answer: Answer | None) -> Row:
+    """The row with what the step's history says."""
+    return replace(
+        row,
+        attempts=past.attempt,
+        output=None if answer is None else _preview(answer.output, answer.blob),
         digest=answer.digest if answer is not None else None,
         artifacts=tuple(answer.artifacts) if answer is not None else (),
         usage=answer.usage if answer is not None else {},
         seconds=answer.seconds if answer is not None else None,
         since=past.dispatched if past.fence else (answer.time if answer is not None else ""),
+        fence=_newest(past),
     )
 
 
+def _task(spec: Step) -> str:
+    if spec.run is not None:
+        return spec.run.file or f"{spec.run.using} script"
+    return (spec.task or "").strip().partition("\n")[0][:PREVIEW]
+
+
+def _newest(past: StepState) -> int:
+    lapsed = past.lapse.fence if past.lapse is not None else 0
+    return past.fence or max(lapsed, past.answer.fence if past.answer is not None else 0)
+
+
 def _waiting(decision: Decision) -> Status:
-    return decision.status if decision.status is Status.WAITING_PERSON else Status.WAITING
+    return decision.status if decision.status in (Status.RUNNING, Status.WAITING_PERSON) else Status.WAITING
 
 
 def _word(decision: Decision) -> str:
@@ -151,15 +204,11 @@ def _conditions(desk: Desk, rows: list[Row], now: float) -> tuple[Condition, ...
         message = "" if done else f"steps to go: {', '.join(late[:10]) or 'none that can run'}"
         found.append(Condition("Applied", done, "Settled" if done else "Pending", message, state.changed, generation))
     if state.suspended or (desk.workflow is not None and desk.workflow.suspend):
-        by = "a person" if state.suspended else "the file"
-        found.append(Condition("Suspended", True, "Suspended", f"suspended by {by}", "", generation))
+        reason, by = ("ByPerson", "a person") if state.suspended else ("ByFile", "the file")
+        found.append(Condition("Suspended", True, reason, f"suspended by {by}", "", generation))
     if state.params_overridden:
         found.append(Condition("ParamsOverridden", True, "FileChanged", "the file's parameters replaced a request's"))
-    tolerated = [
-        row.step
-        for row in rows
-        if row.status == Status.FAILED and desk.workflow and desk.workflow.steps[row.step].allow_failure
-    ]
+    tolerated = [row.step for row in rows if row.tolerated]
     if tolerated:
         found.append(Condition("ToleratedFailure", True, "AllowFailure", f"steps: {', '.join(tolerated)}"))
     return tuple(found)

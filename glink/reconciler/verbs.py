@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from glink.errors import Conflict, GlinkError, Refused, Reused, Unknown
+from glink.errors import Conflict, GlinkError, NotThere, Refused, Reused
 from glink.limits import Limits
 from glink.loading.params import check_params
 from glink.reconciler.actions import Decision, Reason, Status
+from glink.reconciler.board import Board
 from glink.reconciler.desk import Desk
+from glink.reconciler.gates import agent_closed
 from glink.reconciler.inbox import Result
 from glink.state import StepState
 from glink.workflow import Workflow
@@ -115,19 +117,40 @@ def release(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -
 
 
 def retry(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> Deed:
-    """Run a step again from attempt 1, whatever it answered; without a step all that failed or were cancelled."""
-    decisions = _board(desk).decisions
+    """Run a step again from attempt 1, whatever it answered; without a step all that failed or were cancelled.
+
+    An agent that cools down, or was refused its credentials, is asked again: whoever says so has seen to it.
+    """
+    board = _board(desk)
+    decisions = board.decisions
     if (step := arguments.get("step")) is not None:
         steps = [known_step(desk, step)]
         _refuse_unless(decisions[step], step, "retry", _RETRY)
     else:
-        steps = [name for name, one in decisions.items() if one.status in _BROKEN]
+        steps = [name for name, one in decisions.items() if _wants_help(board, name, one)]
         if not steps:
             raise Refused(f"nothing in {desk.name} failed or was cancelled: name a step to run it again")
+    agents = sorted({board.workflow.steps[name].agent or "" for name in steps if _shut(board, name)})
     number = desk.state.run.number if desk.state.run else desk.state.runs + 1
     data = {"cause": "retry", "force": False, "params": {}, "steps": steps[:500], "by": by}
     event = {"type": "run.requested", "project": desk.name, "run": number, "data": data}
-    return Deed([event], answer={"run": number, "steps": steps})
+    ready = [{"type": "agent.ready", "data": {"agent": agent, "by": by}} for agent in agents]
+    return Deed([*ready, event], answer={"run": number, "steps": steps})
+
+
+def _wants_help(board: Board, step: str, decision: Decision) -> bool:
+    """Whether the step failed, was cancelled, backs off or waits for an agent that is not asked now."""
+    if decision.status in _BROKEN or decision.reason is Reason.BACKING_OFF:
+        return True
+    return decision.wish is not None and _shut(board, step)
+
+
+def _shut(board: Board, step: str) -> bool:
+    """Whether the step's agent cools down or was refused its credentials."""
+    agent = board.workflow.steps[step].agent
+    return agent is not None and agent_closed(board.world, agent, board.now) in (
+        Reason.AGENT_COOLING, Reason.AGENT_PAUSED
+    )  # fmt: skip
 
 
 def cancel(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> Deed:
@@ -223,11 +246,11 @@ def known_step(desk: Desk, step: str) -> str:
     if step not in steps:
         close = get_close_matches(step, steps, 1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        raise Unknown(f"{desk.name} has no step {step}{hint}")
+        raise NotThere(f"{desk.name} has no step {step}{hint}")
     return step
 
 
-def _board(desk: Desk) -> Any:
+def _board(desk: Desk) -> Board:
     if desk.board is None:
         first = f": {desk.problems[0]}" if desk.problems else ""
         raise Refused(f"{desk.name} has no valid workflow yet{first}")

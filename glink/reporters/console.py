@@ -21,10 +21,16 @@ class Console:
             self._stream.flush()
 
 
+_OF_AGENTS = {
+    "agent.cooling": "cools down",
+    "agent.paused": "is paused: its credentials were refused",
+    "agent.ready": "is asked again",
+}
+
+
 def line_of(record: Record) -> str | None:
     """The line for one record, None for those that only the bus needs."""
-    data: dict[str, Any] = record.get("data", {})
-    what = _sentence(record, data)
+    what = sentence(record)
     if what is None:
         return None
     run = f" #{record['run']}" if "run" in record else ""
@@ -32,7 +38,9 @@ def line_of(record: Record) -> str | None:
     return escaped(f"{record['time'][11:19]} {record.get('project', 'glink')}{run}{step} {what}")
 
 
-def _sentence(record: Record, data: dict[str, Any]) -> str | None:
+def sentence(record: Record) -> str | None:
+    """What a record says, without when and where; None for those that only the bus needs."""
+    data: dict[str, Any] = record.get("data", {})
     match record["type"]:
         case "step.dispatched":
             attempt = record.get("attempt", 1)
@@ -58,9 +66,7 @@ def _sentence(record: Record, data: dict[str, Any]) -> str | None:
             return "orphaned: its files are gone; history and answers are kept"
         case "project.suspended" | "project.resumed" | "project.released":
             return record["type"].removeprefix("project.")
-        case "agent.cooling":
-            return f"agent {data['agent']} cools down"
-        case "agent.paused":
-            return f"agent {data['agent']} is paused: its credentials were refused"
+        case "agent.cooling" | "agent.paused" | "agent.ready":
+            return f"agent {data['agent']} {_OF_AGENTS[record['type']]}"
         case _:
             return None

@@ -12,7 +12,7 @@ from typing import Any, Final
 from jinja2 import nodes
 
 from glink.event import is_free_type
-from glink.templates.names import OFFERED, RUN_FIELDS, STEP_FIELDS, NoteQuery, is_internal
+from glink.templates.names import RUN_FIELDS, STEP_FIELDS, NoteQuery, is_internal
 from glink.templates.syntax import SLICED, Checker, filtered, key_of
 
 _BUS: Final = 'write bus.latest("TYPE", project="P") or bus.all("TYPE", 10)'
@@ -26,6 +26,13 @@ def check_name(check: Checker, node: nodes.Name) -> None:
         scope.stop(node, "`loop` by itself is no value", f"write one of loop.{_listed(_LOOP_FIELDS)}", name)
     if name in scope.bound:
         return
+    if name not in scope.offered:
+        known = scope.offered | scope.bound
+        near = get_close_matches(name, known, n=1)
+        meant = f"did you mean `{near[0]}`? " if near else ""
+        scope.stop(
+            node, f"`{name}` is not offered", f"{meant}the names are {', '.join(sorted(scope.offered or known))}", name
+        )
     match name:
         case "steps":
             scope.stop(node, "`steps` is not used by itself", f"write steps[ID].{_listed(STEP_FIELDS)}", name)
@@ -37,12 +44,8 @@ def check_name(check: Checker, node: nodes.Name) -> None:
             scope.stop(node, "`bus` is not used by itself", _BUS, name)
         case "params":
             scope.found.params.add("*")
-        case _ if name in OFFERED:
-            scope.found.root(name)
         case _:
-            near = get_close_matches(name, OFFERED | scope.bound, n=1)
-            meant = f"did you mean `{near[0]}`? " if near else ""
-            scope.stop(node, f"`{name}` is not offered", f"{meant}the names are {', '.join(sorted(OFFERED))}", name)
+            scope.found.root(name)
 
 
 def check_access(check: Checker, node: nodes.Getattr | nodes.Getitem) -> nodes.Expr:

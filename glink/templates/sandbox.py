@@ -258,19 +258,31 @@ def _problems_of_the_text() -> Iterator[None]:
 
 def compiled_template(source: str, texts: Mapping[str, str], limits: Limits) -> Compiled:
     """Parse, check and compile a template; raises TemplateProblem."""
-    tree = parse(source, limits)
-    scope = Scope(texts, limits, source)
-    with _problems_of_the_text():
-        Check(scope, parse).template(tree)
-    return Compiled(tree, scope.found, limits)
+    return _template(Scope(texts, limits, source), OFFERED)
 
 
 def compiled_expression(source: str, limits: Limits) -> Compiled:
     """The same for an expression. It has no texts: it can neither include nor read files."""
-    scope = Scope(None, limits, source)
-    checked = Check(scope, parse).expression(_parse_expression(source, limits))
+    return _expression(Scope(None, limits, source), OFFERED)
+
+
+def compiled_over(source: str, names: frozenset[str], limits: Limits, *, expression: bool) -> Compiled:
+    """A template or an expression over these names instead of a task's: each of them is plain data."""
+    scope = Scope({}, limits, source, bound=names, offered=frozenset())
+    return _expression(scope, names) if expression else _template(scope, names)
+
+
+def _template(scope: Scope, names: frozenset[str]) -> Compiled:
+    tree = parse(scope.source, scope.limits)
+    with _problems_of_the_text():
+        Check(scope, parse).template(tree)
+    return Compiled(tree, scope.found, scope.limits, names)
+
+
+def _expression(scope: Scope, names: frozenset[str]) -> Compiled:
+    checked = Check(scope, parse).expression(_parse_expression(scope.source, scope.limits))
     tree = nodes.Template([nodes.Assign(nodes.Name(_RESULT, "store"), checked, lineno=1)], lineno=1)
-    return Compiled(tree, scope.found, limits)
+    return Compiled(tree, scope.found, scope.limits, names)
 
 
 def literal_names(source: str) -> frozenset[str]:
@@ -287,14 +299,15 @@ def literal_names(source: str) -> frozenset[str]:
 class Compiled:
     """A checked and compiled template; threads may share it."""
 
-    __slots__ = ("_limits", "_queries", "_template", "names")
+    __slots__ = ("_given", "_limits", "_queries", "_template", "names")
 
-    def __init__(self, tree: nodes.Template, found: Found, limits: Limits) -> None:
+    def __init__(self, tree: nodes.Template, found: Found, limits: Limits, given: frozenset[str]) -> None:
         environment = _environment()
         with _problems_of_the_text():
             self._template = Template.from_code(environment, environment.compile(tree), {})
         self._queries: tuple[NoteQuery, ...] = tuple(found.queries)
         self._limits = limits
+        self._given = given
         self.names: Names = found.names()
 
     def render(self, values: Mapping[str, Any]) -> str:
@@ -333,8 +346,8 @@ class Compiled:
         return bool(foreign) and nothing
 
     def _context(self, values: Mapping[str, Any]) -> _RenderContext:
-        given = {name: values[name] for name in OFFERED if name in values}
-        if "steps" in given:
+        given = {name: values[name] for name in self._given if name in values}
+        if "steps" in given and self._given is OFFERED:
             given["steps"] = Steps(given["steps"])
         if self._queries:
             given["bus"] = [_note(query, values["bus"]) for query in self._queries]

@@ -26,7 +26,8 @@ SLICED: Final = "(sliced)"
 class Scope:
     """Where a check stands: the text it reads, the names that loops have bound, what it has found.
 
-    `texts` is None for an expression, which reads no files.
+    `texts` is None for an expression, which reads no files. `offered` are the names with rules of their own (those of a
+    task); what is `bound` is plain data.
     """
 
     texts: Mapping[str, str] | None
@@ -34,6 +35,7 @@ class Scope:
     source: str
     found: Found = field(default_factory=Found)
     bound: frozenset[str] = frozenset()
+    offered: frozenset[str] = OFFERED
 
     def text(self, node: nodes.Node, name: str) -> tuple[str, str]:
         """The key of a text that the template names, and the text."""
@@ -49,7 +51,7 @@ class Scope:
 
     def free_root(self, node: nodes.Node) -> str | None:
         """The offered name that this node is, unless a loop has taken it."""
-        return node.name if isinstance(node, nodes.Name) and node.name in OFFERED - self.bound else None
+        return node.name if isinstance(node, nodes.Name) and node.name in self.offered - self.bound else None
 
     def no_such(self, node: nodes.Node, what: str, name: Any, known: Iterable[str]) -> NoReturn:
         """Refuse a name that is not among the known ones, with the nearest."""

@@ -15,7 +15,7 @@ import os
 import re
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -27,7 +27,9 @@ from glink.watch.snapshot import File, looked_at
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _BRANCH = re.compile(r"refs/heads/([^\x00-\x20\x7f~^:?*\[\\]{1,255})")
 _REF = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]{1,500}")
+_REVISION = re.compile(r"@sha1:([0-9a-f]{40})\Z")  # with `+dirty` behind it, it was not committed
 _SYMBOLIC_DEPTH = 5
+_SHOWN = 200
 _METADATA_BYTES = 64 << 20
 
 
@@ -40,6 +42,16 @@ class Head:
 
     def __str__(self) -> str:
         return f"{self.branch or 'detached'}@sha1:{self.commit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit, as people know it. `time` is the author's, RFC 3339."""
+
+    sha: str
+    author: str
+    time: str
+    subject: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,26 +109,36 @@ class Git:
         self._tree = (commit, listing)
         return listing
 
-    def _ls_tree(self, top: Path, commit: str, prefix: str) -> Mapping[str, str] | None:
-        command = [
-            "git",
-            "--literal-pathspecs",
-            "-C",
-            str(top),
-            "-c",
-            "core.fsmonitor=false",
-            "-c",
-            "core.hooksPath=/dev/null",
-        ]
+    def commit(self, revision: str, paths: Iterable[str]) -> Commit | None:
+        """The newest commit, up to the one that a revision names, that touched one of these paths below the root.
+
+        None for what was not committed then, without git, and where git cannot say.
+        """
+        named = _REVISION.search(revision)
+        self._place = place = _find(self._root)
+        if named is None or place is None:
+            return None
+        prefix = os.path.relpath(os.path.realpath(self._root), place.top)
+        wanted = [os.path.normpath(os.path.join(prefix, path)) for path in paths]
+        # NUL ends each field, so that no author can write another's.
+        shape = "--format=%H%x00%an%x00%aI%x00%s%x00"
+        said = self._ask(place.top, "rev-list", "--max-count=1", "--encoding=UTF-8", shape, named[1], "--", *wanted)
+        fields = (said or b"").partition(b"\n")[2].decode("utf-8", "replace").split("\0")
+        if len(fields) < 5 or not _COMMIT.fullmatch(fields[0]):
+            return None
+        return Commit(fields[0], fields[1][:_SHOWN], fields[2], fields[3][:_SHOWN])
+
+    def _ask(self, top: Path, *arguments: str) -> bytes | None:
+        """What a plumbing command of git says; None when there is none, it refuses, or is too slow."""
+        command = ["git", "--literal-pathspecs", "-C", str(top)]
         # A partial clone must not fetch what it lacks.
-        command += ["-c", "protocol.allow=never", "ls-tree", "-r", "-z", "--full-tree", commit]
+        for setting in ("core.fsmonitor=false", "core.hooksPath=/dev/null", "protocol.allow=never"):
+            command += ["-c", setting]
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         kept |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
-        if prefix:
-            command += ["--", prefix]
         try:
             done = subprocess.run(
-                command,
+                [*command, *arguments],
                 env=kept,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -124,10 +146,15 @@ class Git:
                 check=True,
             )
         except (OSError, subprocess.SubprocessError):
-            # No git, a repository it refuses, or one too slow: the files speak for themselves.
             return None
+        return done.stdout
+
+    def _ls_tree(self, top: Path, commit: str, prefix: str) -> Mapping[str, str] | None:
+        said = self._ask(top, "ls-tree", "-r", "-z", "--full-tree", commit, *(("--", prefix) if prefix else ()))
+        if said is None:
+            return None  # the files speak for themselves
         tree: dict[str, str] = {}
-        for line in done.stdout.split(b"\x00"):
+        for line in said.split(b"\x00"):
             about, _, path = line.partition(b"\t")
             if about.startswith(b"100"):
                 tree[os.fsdecode(path)[len(prefix) :]] = about.split(b" ")[2].decode("ascii")

@@ -78,7 +78,8 @@ class Source:
         self._changed: set[str] = set()
         self._gone: set[str] = set()
         self._heard: SimpleQueue[tuple[Kind, str] | None] = SimpleQueue()
-        self._asked = False
+        self._asked: SimpleQueue[threading.Event] = SimpleQueue()
+        self._answering: list[threading.Event] = []
         self._stopping = False
         self._looking = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -101,7 +102,7 @@ class Source:
     def start(self) -> None:
         """Start the thread; its first look is delivered whatever it finds."""
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-        self._asked = True
+        self._asked.put(threading.Event())
         self._thread.start()
 
     def stop(self) -> None:
@@ -111,10 +112,12 @@ class Source:
         if self._thread is not None:
             self._thread.join(_STOP_SECONDS)
 
-    def look(self) -> None:
-        """Look soon, and deliver what is found also when nothing has changed."""
-        self._asked = True
+    def look(self) -> threading.Event:
+        """Look soon, and deliver what is found also when nothing has changed: then the event is set."""
+        delivered = threading.Event()
+        self._asked.put(delivered)
         self._heard.put(None)
+        return delivered
 
     # -- on watchdog's thread
 
@@ -139,8 +142,8 @@ class Source:
 
     def _turn(self) -> None:
         """Wait for the next look and take it, or take in what was heard."""
-        if self._asked:
-            self._asked = False
+        while not self._asked.empty():
+            self._answering.append(self._asked.get_nowait())
             self._settler.ask()
         now = self._clock.now()
         due = self._settler.due(now, lock=self._git.lock())
@@ -152,6 +155,10 @@ class Source:
             with self._looking:
                 self._look(look)
             self.trouble = ""
+            if look.asked:
+                for delivered in self._answering:
+                    delivered.set()
+                self._answering.clear()
         except Exception as error:  # a look that fails is repeated; the thread must outlive every one of them
             self.trouble = f"{type(error).__name__}: {error}"
             self._settler.again(self._clock.now() + self._limits.absent)

@@ -1,32 +1,26 @@
 """Every truncation and every flipped bit of a log of three batches."""
 
-import os
-
 import pytest
 
-from glink.bus import segment
-from glink.bus.fsio import Disk
-from glink.bus.recovery import judge, recover
+from glink.bus.recovery import recover
 from glink.errors import BusCorrupt
 from glink.limits import Limits
+from tests.fault.flips import (
+    NOTES,
+    every_checkpoint_flip,
+    every_flip,
+    every_stray,
+    kept_after_damage,
+    line_ends,
+    three_batches,
+)
 from tests.unit.bus.buses import FIRST, UnsyncedDisk, commit_notes, notes, open_bus
-
-NOTES = ["a", "b", "c", "d", "e", "f"]
 
 
 @pytest.fixture
 def path(tmp_path):
-    """Batches (1, 2), (3, 4), (5, 6) and a stop without CLEAN."""
-    bus = open_bus(tmp_path / "bus")
-    for n in (0, 2, 4):
-        commit_notes(bus, *NOTES[n : n + 2])
-    bus.close(clean=False)
+    three_batches(tmp_path / "bus")
     return tmp_path / "bus"
-
-
-def line_ends(data):
-    """Offsets after each newline: the header's first, then one for each record."""
-    return [at + 1 for at, byte in enumerate(data) if byte == 0x0A]
 
 
 def recovered_seq(path):
@@ -64,33 +58,20 @@ def test_after_a_truncation_the_next_record_takes_the_next_seq(path):
             bus.close(clean=False)
 
 
-def kept_after_damage(whole, at):
-    """The last seq that stays when a bit at this offset was flipped; None where that must be called corrupt."""
-    line = sum(end <= at for end in line_ends(whole))  # 0 is the header, n is record n
-    return None if line < 5 else line - 1
-
-
-def test_every_flipped_bit_is_torn_in_the_last_batch_and_corrupt_before(path):
+@pytest.mark.parametrize("per", [1, 2])
+def test_every_flipped_bit_is_torn_in_the_last_batch_and_corrupt_before(tmp_path, per):
     """Never is a changed record accepted, and never is an acknowledged batch before the last one given up."""
-    whole = (path / "events" / FIRST).read_bytes()
-    disk, wrong = Disk(), []
-    fd = os.memfd_create("log")
-    os.pwrite(fd, whole, 0)
-    for bit in range(len(whole) * 8):
-        at = bit // 8
-        os.pwrite(fd, bytes([whole[at] ^ 1 << bit % 8]), at)
-        try:
-            header = segment.read_header(disk, fd, path / "events" / FIRST)
-            prefix = segment.intact_prefix(disk, fd, header)
-            judge(fd, header, prefix.end, prefix.seq + 1, disk=disk, events=path, floor=0, limits=Limits())
-            kept = prefix.seq
-        except BusCorrupt:
-            kept = None
-        if kept != kept_after_damage(whole, at):
-            wrong.append(bit)
-        os.pwrite(fd, whole[at : at + 1], at)
-    os.close(fd)
-    assert wrong == []
+    assert every_flip(three_batches(tmp_path / "bus", per), per) > 3000
+
+
+def test_a_line_in_another_ones_place_is_no_record_there(tmp_path):
+    """As a misdirected write leaves it: every line in the place of every other one."""
+    assert every_stray(three_batches(tmp_path / "bus")) == 30
+
+
+def test_every_flipped_bit_and_every_truncation_of_a_checkpoint_is_seen():
+    """So what is loaded is what was written."""
+    assert every_checkpoint_flip() > 3000
 
 
 def test_recovery_cuts_a_torn_batch_and_leaves_a_corrupt_log_alone(path):

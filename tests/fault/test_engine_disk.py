@@ -76,3 +76,17 @@ def test_a_failed_sync_ends_the_engine_and_is_never_tried_again(tmp_path: Path) 
         rig.observe(TWO)
     assert rig.dispatched() == []
     rig.bus.close(clean=False)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_bus_that_was_removed_is_not_written_on(tmp_path: Path, replaced: bool) -> None:
+    """Whoever asks hears it, and the engine ends: what is written into a folder without a name is lost."""
+    rig = Rig(tmp_path / "bus")
+    rig.observe(TWO)
+    (tmp_path / "bus").rename(tmp_path / "gone")
+    if replaced:
+        (tmp_path / "bus").mkdir()
+    with pytest.raises(BusError, match="was removed or replaced while it was in use") as caught:
+        rig.ask("suspend", "p")
+    assert caught.value.poisoned
+    rig.hands.jobs.clear()

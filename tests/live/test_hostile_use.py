@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -98,3 +100,71 @@ def test_a_step_without_a_place_says_so_beside_a_daemon(place: Home) -> None:
     place.up()
     assert at_work(place, 1)
     assert [row["reason"] for row in place.status("p")["steps"]] == ["in_flight", "no_slot"]
+
+
+def git(place: Home, *arguments: str) -> str:
+    command = ["git", "-c", "user.name=Ana", "-c", "user.email=ana@example.org", *arguments]
+    return subprocess.run(command, cwd=place.path, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_why_names_the_commit_that_brought_a_change_and_the_chain_before_it(place: Home) -> None:
+    git(place, "init", "-q", "-b", "main")
+    (place.path / ".gitignore").write_text("bus\nwork\n")
+    place.write("p", TWO)
+    git(place, "add", ".")
+    git(place, "commit", "-q", "-m", "First")
+    place.glink("up", "--once")
+    place.write("p", TWO.replace('"one"', '"ONE"'))
+    git(place, "commit", "-q", "-a", "-m", "Louder, please")
+    sha = git(place, "rev-parse", "HEAD")
+    before = json.loads(place.glink("why", "p", "1", "--json").stdout)
+    assert [(one["by"], one["commit"]["sha"], one["commit"]["subject"]) for one in before["causes"]] == [
+        ("edit", sha, "Louder, please")
+    ]
+    place.glink("up", "--once")
+    told = place.glink("why", "p", "2").stdout
+    assert "differed in context: another answer of step 1\n" in told
+    assert "  before it, step 1: succeeded: up to date\n" in told
+    assert f"    differed in task: edited in generation 2, main@sha1:{sha}\n" in told
+    assert f"      commit {sha} by Ana, " in told
+    place.write("p", TWO.replace('"one"', '"one more"'))
+    (cause,) = json.loads(place.glink("why", "p", "1", "--json").stdout)["causes"]
+    assert (cause["revision"].split("+")[1][:5], cause["commit"]) == ("dirty", None)
+
+
+def test_why_of_a_project_says_who_asked_last_what_waits_and_what_was_passed_over(place: Home) -> None:
+    place.write("p", TWO.replace("agent: echo", "agent: slow", 1))
+    place.up()
+    assert at_work(place, 1)
+    for number in range(2):
+        place.write("p", TWO.replace("agent: echo", "agent: slow", 1).replace('"one"', f'"{number}"'))
+        assert wait_for(lambda n=number: place.status("p")["generation"] == n + 2, seconds=20, every=0.2)  # type: ignore[misc]
+    request = Thread(target=place.glink, args=("run", "p", "--force"))
+    request.start()
+    assert wait_for(lambda: "#2: request, every step" in place.glink("why", "p").stdout, seconds=20, every=0.2)
+    told = place.glink("why", "p").stdout
+    assert "last asked for: #2 by " in told
+    assert told.count("replaced before it settled") == 2
+    assert "passed over: generation 2 of files@sha256:" in told
+    (place.path / "go").touch()
+    request.join(60)
+
+
+def test_a_step_that_is_gone_is_orphaned_and_what_it_answered_is_kept(place: Home) -> None:
+    place.write("p", TWO)
+    place.glink("up", "--once")
+    place.write("p", "\n".join(TWO.splitlines()[:-1]) + "\n")
+    place.glink("up", "--once")
+    assert place.glink("why", "p", "2").stdout.startswith("p step 2: succeeded: its file or step is gone\n")
+    assert place.glink("output", "p", "2").stdout == "one two\n"
+    (place.path / "projects" / "p.yaml").unlink()
+    assert [row["reason"] for row in place.status("p")["steps"]] == ["orphaned", "orphaned"]
+
+
+def test_a_problem_without_a_place_in_its_file_shows_none(place: Home) -> None:
+    (place.path / "projects" / "-rf.yaml").write_text(TWO)
+    (line,) = [
+        one for one in place.glink("status", "--", "-rf").stdout.splitlines() if "rename" in one and "=" not in one
+    ]
+    assert line.startswith('  projects/-rf.yaml: the name has a part "-rf" that is not letters')
+    assert place.glink("why", "--", "-rf").stdout.splitlines()[2].startswith("invalid: projects/-rf.yaml: the name")

@@ -15,10 +15,17 @@ MODULES = {
 }
 
 BASE = {"errors", "clock", "digest", "graph", "limits", "jsontext"}
-NOUNS = {"workflow", "event", "state", "fold", "world", "report", "roster", "words"}
+NOUNS = {"workflow", "event", "state", "fold", "stepfold", "world", "report", "roster", "permit", "words"}
 DECISIONS = {
-    *(f"reconciler.{name}" for name in ("actions", "fingerprint", "policy", "decide", "board", "plan", "wanted")),
+    *(
+        f"reconciler.{name}"
+        for name in ("actions", "fingerprint", "policy", "gates", "decide", "board", "plan", "wanted", "cause")
+    ),
     "watch.settle",
+    *(
+        f"server.{name}"
+        for name in ("shown", "links", "attention", "cards", "fitting", "sketch", "layering", "picture", "diagrams")
+    ),
 }
 PURE_FORBIDDEN = {"os", "threading", "time", "subprocess", "random", "logging", "socket", "fcntl"}
 DOORS = {
@@ -28,6 +35,10 @@ DOORS = {
     "jsonschema": {"loading.jsonshape"},
     "referencing": {"loading.jsonshape"},
     "re2": {"loading.jsonshape"},
+    "bottle": {"server.site"},
+    "prometheus_client": {"server.metrics"},
+    "waitress": {"server.wire", "server.serve"},
+    "graphlay": {"server.layering"},
 }
 
 
@@ -40,22 +51,27 @@ def level(module: str) -> int:
         return 1
     if name in DECISIONS or name.startswith("templates"):
         return 2
-    if name in (
-        "reconciler.conductor",
-        "reconciler.dispatch",
-        "reconciler.desk",
-        "reconciler.verbs",
-        "reconciler.survey",
-        "reconciler.jobs",
-        "reconciler.books",
-        "reconciler.intake",
-        "reconciler.adoption",
-        "reconciler.claims",
-        "reconciler.notes",
-        "reconciler.submissions",
+    if (
+        name
+        in (
+            "reconciler.conductor",
+            "reconciler.dispatch",
+            "reconciler.desk",
+            "reconciler.verbs",
+            "reconciler.survey",
+            "reconciler.jobs",
+            "reconciler.books",
+            "reconciler.intake",
+            "reconciler.adoption",
+            "reconciler.claims",
+            "reconciler.notes",
+            "reconciler.submissions",
+        )
+        or name.startswith(("server", "answers"))
+        or name in ("view", "wiring")
     ):
         return 4
-    if name in ("app", "__main__", "channel") or name.startswith("cli"):
+    if name in ("app", "__main__", "channel", "remote") or name.startswith("cli"):
         return 5
     return 3
 

@@ -148,7 +148,7 @@ undeclared_agents: push
 
 
 @pytest.mark.parametrize(
-    "key", ["brake", "budgets", "tokens", "hooks", "repos", "include", "watch", "on_change", "defaults"]
+    "key", ["brake", "budgets", "people", "hooks", "repos", "include", "watch", "on_change", "defaults"]
 )
 def test_what_is_not_built_is_unknown(tmp_path: Path, key: str) -> None:
     """A key that does nothing yet is refused, never ignored."""

@@ -587,7 +587,7 @@ def against(root: Path, steps: str, config: str = CONFIG) -> list[str]:
 
 
 def test_agents_and_interpreters_must_be_declared_for_the_project(root: Path) -> None:
-    """Unknown ones get a suggestion, others' ones a cure, `with` is held against `allow`."""
+    """NotThere ones get a suggestion, others' ones a cure, `with` is held against `allow`."""
     assert against(
         root,
         "  - {step: 1, agent: writr, task: t}\n"

@@ -24,6 +24,10 @@ def rows(task: Task) -> list[int]:
     return [1, 2]
 
 
+def infinite(task: Task) -> dict[str, Any]:
+    return {"a": [1.5, {"b": float("nan")}]}
+
+
 def refuse(task: Task) -> str:
     raise AgentFailed("not today", cls=ErrorClass.THROTTLED, code="quota", retry=True, retry_at=12.5)
 

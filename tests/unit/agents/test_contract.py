@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from glink.agents.agent import Adoption, Agent, ErrorClass, Outcome, Task
 from glink.limits import Limits
 from glink.testing.control import ManualControl
 from tests.unit.agents.stage import HERE, a_program, a_task, command, in_background, kind, run, until
+from tests.unit.web import Asked, Service, reply
 
 LIMITS = Limits(kill_after=1.0, look=0.02)
 
@@ -38,7 +42,33 @@ def _scripts() -> Agent:
     return registry.build_script(base=HERE, limits=LIMITS)
 
 
+def _behave(asked: Asked, connection: socket.socket) -> None:
+    """A service that does what the address says."""
+    match asked.target:
+        case "/answer":
+            connection.sendall(reply(200, {"status": "ok", "output": asked.value["task"]}))
+        case "/fail":
+            connection.sendall(reply(200, {"status": "failed", "error": {"code": "no", "message": "no\n\x1b[31m"}}))
+        case "/later":
+            connection.sendall(reply(202, {"poll": "/later"}))
+        case _:
+            connection.recv(1)  # until somebody hangs up
+
+
+@cache
+def _service() -> Service:
+    service = Service(_behave)
+    atexit.register(service.__exit__)
+    return service
+
+
+def _http(does: str) -> Agent:
+    return kind("http", LIMITS, url=f"{_service().url}/{does}")
+
+
 CASES = {
+    "http": Case(lambda: _http("answer"), lambda: _http("fail"), lambda: _http("endless")),
+    "http that is polled": Case(lambda: _http("answer"), lambda: _http("fail"), lambda: _http("later")),
     "echo": Case(lambda: kind("echo"), lambda: kind("echo", fail="no"), None),
     "echo with a delay": Case(
         lambda: kind("echo", delay="1ms"),

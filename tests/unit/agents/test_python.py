@@ -57,6 +57,7 @@ def test_a_refusal_says_what_it_is(agent: Maker, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("function", "cls", "code", "message"),
     [
+        ("infinite", ErrorClass.INVALID_OUTPUT, "json", "the answer is not JSON: it holds nan"),
         ("number", ErrorClass.INVALID_OUTPUT, "type", "the function returned int; return text, a dict or a list"),
         ("nothing", ErrorClass.INVALID_OUTPUT, "empty", "the answer is empty"),
         (

@@ -14,7 +14,7 @@ from tests.unit.agents.stage import HERE
 
 def test_the_kinds_are_named_in_order() -> None:
     """`script` is no kind: a `run:` step names an interpreter, not an agent."""
-    assert registry.kinds() == ("command", "echo", "python")
+    assert registry.kinds() == ("command", "echo", "http", "pull", "python")
 
 
 def test_every_kind_has_closed_strict_options() -> None:
@@ -36,6 +36,6 @@ def test_an_unknown_kind_is_a_key_error(kind: str) -> None:
 @pytest.mark.parametrize("module", ["glink.agents.registry", "glink.agents.python_worker", "glink.agents.call"])
 def test_no_kind_is_imported_until_it_is_asked_for(module: str) -> None:
     """Neither starting the command line nor starting a worker pays for pydantic or subprocess."""
-    code = f"import sys, {module}; print([m for m in sys.modules if m in {{'pydantic', 'subprocess', 'jinja2'}}])"
+    code = f"import sys, {module}; print([m for m in sys.modules if m in {{'pydantic', 'subprocess', 'jinja2', 'urllib3'}}])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

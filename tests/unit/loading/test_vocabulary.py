@@ -192,3 +192,10 @@ def test_defaults_take_every_key_of_a_step_but_four() -> None:
     """step, task, run and after belong to one step."""
     assert set(StepEntry.model_fields) - set(Defaults.model_fields) == {"step", "task", "run", "after"}
     assert said({"defaults": {"after": [1]}, "steps": [STEP]})[0].startswith("defaults.after: unknown key")
+
+
+@pytest.mark.parametrize("key", ["<<", "<x>", "[key]"])
+def test_a_key_that_looks_like_a_mark_of_the_validator_is_a_key(key: str) -> None:
+    """It is named where it stands, at the top and in a step."""
+    assert said({key: {}, "steps": [STEP]})[0].startswith(f'["{key}"]: unknown key')
+    assert said(step(**{key: {}}))[0].startswith(f'steps[0]["{key}"]: unknown key')

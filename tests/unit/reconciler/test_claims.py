@@ -30,7 +30,8 @@ def claim(rig: Rig, worker: str = "w1", name: str = "1") -> dict:
 
 def result(rig: Rig, fence: int, output: str = "done") -> dict:
     data = {"digest": digest.brief(output.encode()), "output": output, "seconds": 1.0}
-    return rig.ask("result", "p", step="1", fence=fence, type="step.succeeded", data=data)
+    digests = [data["digest"]]
+    return rig.ask("result", "p", step="1", fence=fence, type="step.succeeded", data=data, digests=digests)
 
 
 def test_a_ready_step_is_offered_once_and_takes_no_slot(rig: Rig) -> None:

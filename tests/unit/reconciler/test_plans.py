@@ -21,7 +21,8 @@ class Story:
 
     def __init__(self, case: dict[str, Any], path: Path) -> None:
         self.path, self.engine = path, case.get("engine")
-        self.agents = dict(AGENTS)
+        busy = case.get("busy", {})
+        self.agents = {name: replace(one, concurrency=busy.get(name)) for name, one in AGENTS.items()}
         self.steps = {one["id"]: _step(one) for one in case["steps"]}
         self.top: dict[str, Any] = {}
         self.rig = Rig(path, agents=self.agents, engine=self.engine)

@@ -259,3 +259,31 @@ def test_the_index_lock_is_told_from_the_next_one(tmp_path: Path) -> None:
     (tmp_path / ".git/other.lock").touch()
     os.replace(tmp_path / ".git/other.lock", lock)
     assert reader.lock() not in (None, first)
+
+
+def test_the_commit_behind_a_revision_is_the_newest_that_touched_the_files(tmp_path: Path) -> None:
+    """Later commits, and those of other files, are not it; author and subject are shown as they are, and not at length."""
+    tree = repository(tmp_path)
+    (tree.root / "p.yaml").write_text("steps: []\n")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "--author", "Ana %H ü <a@b>", "-m", "Change p: " + "x" * 300 + "\n\nand more")
+    wanted = commit(tmp_path)
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "another")
+    seen = revision(tree.root)
+    (tree.root / "p.yaml").write_text("steps: [1]\n")
+    git(tmp_path, "commit", "-q", "-a", "-m", "too late")
+    found = Git(tree.root, LIMITS).commit(seen, ["p.yaml", "p.yml", "p"])
+    assert found is not None
+    assert (found.sha, found.author) == (wanted, "Ana %H ü")
+    assert found.subject == ("Change p: " + "x" * 300)[:200]
+
+
+def test_no_commit_is_named_for_what_was_not_committed_or_cannot_be_asked(tmp_path: Path) -> None:
+    tree = repository(tmp_path)
+    sha = commit(tmp_path)
+    reader = Git(tree.root, LIMITS)
+    gone = f"main@sha1:{'0' * 40}"
+    for one in (f"main@sha1:{sha}+dirty.sha256:0123456789abcdef", "files@sha256:0123456789abcdef", "", gone, "--all"):
+        assert reader.commit(one, ["p.yaml"]) is None, one
+    assert reader.commit(f"main@sha1:{sha}", ["no-such-file.yaml"]) is None
+    assert Git(tmp_path / "elsewhere", LIMITS).commit(f"x@sha1:{'1' * 40}", ["p.yaml"]) is None

@@ -1,0 +1,1 @@
+"""What people and programs ask of Glink, answered from one moment: the same on the command line and over HTTP."""

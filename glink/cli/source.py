@@ -1,0 +1,79 @@
+"""Where a verb gets its answers: from the bus directory and the daemon here, or from a server elsewhere.
+
+Both answer the same questions with the same data, so a verb prints the same for either.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from glink.answers.questions import QUESTIONS, answer
+from glink.bus.reader import BusReader
+from glink.channel import ask
+from glink.cli.control import perform
+from glink.config import Config
+from glink.event import Record
+from glink.view import View
+from glink.wiring import actor
+
+
+class Source(Protocol):
+    """Answers and does what a verb wants. Errors are GlinkErrors, the same from either."""
+
+    def ask(self, question: str, **arguments: Any) -> Any:
+        """The answer to a question of `glink.answers.questions`, as plain JSON data."""
+        ...
+
+    def do(self, verb: str, project: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Do a control verb; without a daemon here the bus is taken for as long as that takes."""
+        ...
+
+    def tell(self, verb: str, project: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Do it by a running daemon; NoState where there is none."""
+        ...
+
+    def events(self, project: str | None, since: int, *, follow: bool, stop: Callable[[], bool]) -> Iterator[Record]:
+        """Events after a seq; with `follow` also those to come, until `stop` says so."""
+        ...
+
+
+class Local:
+    """This machine's bus directory, and the daemon that holds it if there is one."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def ask(self, question: str, **arguments: Any) -> Any:
+        project = arguments.get("project")
+        names = [project] if project is not None else []
+        return answer(View.take(self.config, names, need_bus=QUESTIONS[question].needs_bus), question, **arguments)
+
+    def do(self, verb: str, project: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        return perform(self.config, verb, project, arguments)
+
+    def tell(self, verb: str, project: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        return ask(self.config.bus_dir, verb, project, arguments, actor())
+
+    def events(self, project: str | None, since: int, *, follow: bool, stop: Callable[[], bool]) -> Iterator[Record]:
+        reader = BusReader(self.config.bus_dir, limits=self.config.limits)
+        if project is not None:
+            View.take(self.config, [project])  # raises for a project that is neither on the bus nor on disk
+        if not follow:
+            yield from reader.replay(since, project=project)
+            return
+        for record in reader.follow(since, stop=stop):
+            if project in (None, record.get("project")):
+                yield record
+
+
+def source_of(config: Config, server: str | None, token_file: Path | None) -> Source:
+    """The server that was named by the option or by GLINK_SERVER, else this machine."""
+    server = server or os.environ.get("GLINK_SERVER") or None
+    if server is None:
+        return Local(config)
+    from glink.remote import Remote
+
+    return Remote.of(config, server, token_file)

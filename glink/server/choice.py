@@ -1,0 +1,44 @@
+"""Which records a reader of events wants and may have. Pure; called for every record by the streams."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fnmatch import translate
+
+from glink.event import Record
+from glink.server.auth import Who
+
+IsOpen = Callable[[Record], bool]
+
+
+def types_of(globs: str) -> re.Pattern[str]:
+    """One pattern for a list of globs over event types: `step.*,run.settled`."""
+    return re.compile("|".join(translate(one) for one in globs.split(",")))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Readers whose choices are equal are given the same bytes."""
+
+    who: Who
+    project: str | None = None
+    types: re.Pattern[str] | None = None
+    agent: str | None = None
+    is_open: IsOpen | None = None
+    _covered: dict[str | None, bool] = field(default_factory=dict, compare=False, repr=False)
+
+    def takes(self, record: Record) -> bool:
+        """Whether the record is for this reader."""
+        project = record.get("project")
+        if self.project is not None and project != self.project:
+            return False
+        covered = self._covered.get(project)
+        if covered is None:
+            covered = self._covered[project] = self.who.covers(project)
+        if not covered or (self.types is not None and not self.types.match(record["type"])):
+            return False
+        if self.agent is not None and record.get("data", {}).get("agent") != self.agent:
+            return False
+        return self.is_open is None or self.is_open(record)

@@ -61,27 +61,31 @@ def collect_artifacts(folder: Path, globs: tuple[str, ...], blobs: Blobs, limits
     Symlinks are never followed, so nothing outside the folder can be taken. Raises OutputProblem for a declared
     artifact that is missing, and past `limits.artifact_files` or `limits.artifact_bytes`.
     """
-    found: dict[str, str] = {}
-    unmatched = set(globs)
+    found = matching_files(folder, globs, limits)
+    unmatched = [glob for glob in globs if not any(matches(path, glob) for path in found)]
+    if unmatched:
+        raise OutputProblem("artifacts", f"declared artifacts were not made: {', '.join(sorted(unmatched))}")
+    return {path: blobs.put_file(folder / path) for path in found}
+
+
+def matching_files(folder: Path, globs: tuple[str, ...], limits: Limits) -> list[str]:
+    """The regular files in an attempt's folder that a glob matches, sorted; raises OutputProblem past the limits."""
+    found: list[str] = []
     total = 0
     for path, size in _regular_files(folder, limits.project_files):
-        hit = [glob for glob in globs if matches(path, glob)]
-        if not hit:
+        if not any(matches(path, glob) for glob in globs):
             continue
-        unmatched.difference_update(hit)
         if not path.isprintable():
             raise OutputProblem("artifacts", f"the name of an artifact holds what is no character of a name: {path!a}")
+        found.append(path)
         total += size
-        if len(found) >= limits.artifact_files or total > limits.artifact_bytes:
+        if len(found) > limits.artifact_files or total > limits.artifact_bytes:
             raise OutputProblem(
                 "artifacts",
                 f"more than {limits.artifact_files} artifacts or {limits.artifact_bytes} bytes of them",
                 ErrorClass.TOO_LARGE,
             )
-        found[path] = blobs.put_file(folder / path)
-    if unmatched:
-        raise OutputProblem("artifacts", f"declared artifacts were not made: {', '.join(sorted(unmatched))}")
-    return dict(sorted(found.items()))
+    return sorted(found)
 
 
 def digest_of(raw: bytes, artifacts: Mapping[str, str]) -> str:

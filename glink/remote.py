@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,10 +17,12 @@ from glink.config import Config
 from glink.errors import BusError, GlinkError, NoState, UsageError
 from glink.event import Record
 from glink.jsontext import JSONError, dumps, loads
+from glink.server.access import TOKEN_FILE
 
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 70.0
 QUIET_SECONDS: Final = 45.0  # the server says something every 15 s
+_OF_PROBLEMS: Final = frozenset({"type", "title", "status", "detail", "request_id", "error", "errors"})
 _TYPES: Final[Mapping[str, str]] = {
     "sync": "project.sync",
     "release": "project.release",
@@ -43,12 +46,15 @@ class Remote:
 
     @classmethod
     def of(cls, config: Config, url: str, token_file: Path | None) -> Remote:
-        """With the token of the file, of the environment, or none."""
+        """With the token of the file, of the environment, or of the bus here: a server elsewhere refuses that."""
         if token_file is not None:
             try:
                 return cls(url, token_file.read_text().strip())
             except OSError as error:
                 raise UsageError(f"{token_file} cannot be read: {error.strerror}") from None
+        made = config.bus_dir / TOKEN_FILE
+        if config.api_token is None and os.access(made, os.R_OK):
+            return cls(url, made.read_text().strip())
         return cls(url, config.api_token)
 
     def ask(self, question: str, **arguments: Any) -> Any:
@@ -76,15 +82,22 @@ class Remote:
     def events(self, project: str | None, since: int, *, follow: bool, stop: Callable[[], bool]) -> Iterator[Record]:
         wanted = {"project": project, "since": since or None, "follow": "1" if follow else None}
         query = urlencode({name: value for name, value in wanted.items() if value is not None})
+        for record in self.stream(f"/events?{query}"):
+            yield record
+            if follow and stop():
+                return
+
+    def stream(self, path: str) -> Iterator[Record]:
+        """The records that a path answers with, as they come; ends with the connection."""
         timeout = urllib3.Timeout(CONNECT_SECONDS, QUIET_SECONDS)
-        response = self._send("GET", f"/events?{query}", None, timeout=timeout, preload_content=False)
+        response = self._send("GET", path, None, timeout=timeout, preload_content=False)
         if response.status >= 400:
             _refuse(response.status, response.read())
         try:
             for line in _lines(response):
                 yield loads(line)
-                if follow and stop():
-                    return
+        except urllib3.exceptions.HTTPError as error:
+            raise NoState(f"the server {self.url} said no more: {error}") from None
         finally:
             response.close()
 
@@ -141,5 +154,6 @@ def _refuse(status: int, data: bytes) -> NoReturn:
         raise BusError(f"the server answered {status}, and nothing that can be read") from None
     kind = getattr(errors, str(said.get("error", "")), None)
     if isinstance(kind, type) and issubclass(kind, GlinkError) and kind not in (errors.InvalidInput, BusError):
-        raise kind(detail)
+        facts = {name: fact for name, fact in said.items() if name not in _OF_PROBLEMS}
+        raise kind(detail, **facts)
     raise (UsageError if status < 500 else BusError)(detail)

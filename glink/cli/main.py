@@ -33,6 +33,7 @@ VERBS = (
     "suspend",
     "resume",
     "delete",
+    "worker",
     "schema",
 )
 

@@ -15,6 +15,7 @@ from glink.bus.reader import BusReader
 from glink.channel import ask
 from glink.cli.control import perform
 from glink.config import Config
+from glink.errors import NoState
 from glink.event import Record
 from glink.view import View
 from glink.wiring import actor
@@ -67,6 +68,15 @@ class Local:
         for record in reader.follow(since, stop=stop):
             if project in (None, record.get("project")):
                 yield record
+
+
+def local_server(config: Config) -> str | None:
+    """The address of the daemon that holds the bus here, if there is one that serves."""
+    try:
+        holder = BusReader(config.bus_dir, limits=config.limits).holder()
+    except NoState:
+        return None
+    return holder.url or None if holder is not None else None
 
 
 def source_of(config: Config, server: str | None, token_file: Path | None) -> Source:

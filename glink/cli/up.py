@@ -18,8 +18,8 @@ from glink.reconciler.survey import survey
 from glink.report import Health
 from glink.reporters.console import Console
 from glink.reporters.reporter import Reporters
-from glink.server.access import WARNING
-from glink.server.app import TOKEN_FILE, Api
+from glink.server.access import TOKEN_FILE, WARNING
+from glink.server.app import Api
 from glink.wiring import chosen, unknown_project
 
 

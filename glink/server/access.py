@@ -19,6 +19,7 @@ from glink.server.auth import Tokens
 from glink.server.guard import Guard, is_loopback
 
 _MADE: Final = re.compile(rb"[A-Za-z0-9_-]{43}\n")
+TOKEN_FILE: Final = "token"  # noqa: S105 - its name
 WARNING: Final = "whoever can reach this port may do everything: `server.auth` is none"
 
 

@@ -8,7 +8,7 @@ from glink.bus.bus import Bus
 from glink.event import Record
 from glink.reconciler.survey import survey
 from glink.report import Report
-from glink.server.access import guard_of, tokens_of
+from glink.server.access import TOKEN_FILE, guard_of, tokens_of
 from glink.server.ask_routes import ask_routes
 from glink.server.engine import Engine
 from glink.server.events import events_route
@@ -23,8 +23,6 @@ from glink.server.streams import Streams
 from glink.server.tell_routes import tell_routes
 from glink.server.work import Work
 from glink.view import View
-
-TOKEN_FILE = "token"  # noqa: S105 - its name
 
 
 class _Kept:

@@ -71,7 +71,7 @@ def level(module: str) -> int:
         or name in ("view", "wiring")
     ):
         return 4
-    if name in ("app", "__main__", "channel", "remote") or name.startswith("cli"):
+    if name in ("app", "__main__", "channel", "remote", "worker") or name.startswith("cli"):
         return 5
     return 3
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.floor import milliseconds
-from glink.errors import Problem
 from glink.limits import Limits
 from glink.project import load_project
+from glink.templates.template import forget
 
 
 def text_of(count: int = 1_000) -> str:
@@ -32,14 +32,15 @@ def text_of(count: int = 1_000) -> str:
 
 def load(folder: Path, text: str) -> float:
     """Milliseconds to load and validate the workflow with positions and limits."""
-    from glink.templates.template import forget
-
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "p.yaml"
     file.write_text(text)
+    return milliseconds(lambda: read(file, Limits()))
+
+
+def read(file: Path, limits: Limits) -> None:
+    """Load a project's file, with nothing remembered of earlier loads."""
     forget()
-    problems: list[Problem] = []
-    took = milliseconds(lambda: problems.extend(load_project("p", file, folder, limits=Limits(), config=None).problems))
-    if problems:
-        raise RuntimeError(str(problems[0]))
-    return took
+    loaded = load_project("p", file, file.parent, limits=limits, config=None)
+    if loaded.problems:
+        raise RuntimeError(str(loaded.problems[0]))

@@ -127,12 +127,14 @@ class Step(NamedTuple):
         return cls(**values, definition=_definition(source, texts, files))
 
 
-_DEFINING = ("agent", "task", "run", "args", "env", "stdin", "when", "inputs", "artifacts", "output", "context", "with")
+_DEFINING = frozenset(
+    ("agent", "task", "run", "args", "env", "stdin", "when", "inputs", "artifacts", "output", "context", "with")
+)
 
 
 def _definition(source: Mapping[str, Any], texts: Mapping[str, str], files: Mapping[str, str]) -> str:
     """Digest of all that an edit of this step's own text or files can change (not what other steps answer)."""
-    own: dict[str, Any] = {key: source[key] for key in _DEFINING if key in source}
+    own: dict[str, Any] = {key: value for key, value in source.items() if key in _DEFINING}
     if texts:
         named = [*(source.get(key) or "" for key in ("task", "stdin", "when")), *source.get("args", ())]
         if used := _texts_named("\n".join([*named, *source.get("env", {}).values()]), texts):
@@ -185,7 +187,6 @@ class Workflow:
     project: str
     digest: str
     canonical: Mapping[str, Any]
-    steps: Mapping[str, Step]
     graph: Graph
     name: str | None = None
     suspend: bool = False
@@ -194,18 +195,20 @@ class Workflow:
     @classmethod
     def of(cls, source: Mapping[str, Any], digest_: str | None = None) -> Workflow:
         """The workflow of a canonical form; raises CycleError of `glink.graph` when `after` makes a circle."""
-        texts, files = source.get("texts", {}), source.get("files", {})
-        steps = {one["id"]: Step.of(one, texts, files) for one in source["steps"]}
         return cls(
             project=source["project"],
             digest=digest_ or digest.of_bytes(canonical(source)),
             canonical=source,
-            steps=steps,
-            graph=Graph({step.id: step.after for step in steps.values()}),
+            graph=Graph({step["id"]: step.get("after", ()) for step in source["steps"]}),
             name=source.get("name"),
             suspend=source.get("suspend", False),
             concurrency=source.get("concurrency"),
         )
+
+    @cached_property
+    def steps(self) -> Mapping[str, Step]:
+        """Every step by its id, in file order; made when it is asked for, which a mere validation does not."""
+        return {step["id"]: Step.of(step, self.texts, self.files) for step in self.canonical["steps"]}
 
     @cached_property
     def texts(self) -> Mapping[str, str]:

@@ -33,16 +33,13 @@ class Draft:
     """
 
     index: int
+    id: str
     entry: StepEntry
     form: dict[str, Any]
     task_file: str | None = None
     schema_file: str | None = None
     broken: frozenset[str] = frozenset()
     mistakes: list[Mistake] = field(default_factory=list)
-
-    @property
-    def id(self) -> str:
-        return self.entry.step
 
     def place(self, *key: str | int) -> Path:
         """Where a value of the step stands in the file: in the step, or in `defaults`."""
@@ -64,7 +61,7 @@ def drafts(file: WorkflowFile, entries: Sequence[tuple[int, StepEntry, frozenset
     follows = file.mode != "parallel"
     made: list[Draft] = []
     for index, entry, broken in entries:
-        draft = Draft(index, entry, {"id": entry.step}, broken=broken)
+        draft = Draft(index, entry.step, entry, {"id": entry.step}, broken=broken)
         _order(draft, made[-1].id if made and follows else None)
         _values(draft, defaults)
         _deed(draft)
@@ -114,7 +111,7 @@ def written(value: Retry | Timeout | float | None) -> dict[str, Any]:
         return {}
     if isinstance(value, float):
         return {"run": value}
-    return {key: found for key in value.model_fields_set if (found := getattr(value, key)) is not None}
+    return {key: found for key, found in vars(value).items() if found is not None}
 
 
 def _output(draft: Draft, defaults: Defaults) -> None:

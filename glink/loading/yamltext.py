@@ -194,7 +194,8 @@ class _Reader:
         sequence: list[Any] = []
         following = self._next
         while (event := following()).__class__ is not SequenceEndEvent:
-            sequence.append(self._value(event, (*where, len(sequence))))
+            read = self._scalar if event.__class__ is ScalarEvent else self._value
+            sequence.append(read(event, (*where, len(sequence))))
         return sequence
 
     def _scalar(self, event: Any, where: Path) -> Any:

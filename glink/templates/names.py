@@ -65,12 +65,12 @@ class Found:
 
     def names(self) -> Names:
         return Names(
-            steps=frozenset(self.steps),
-            params=frozenset(self.params),
-            files=frozenset(self.files),
-            includes=frozenset(self.includes),
-            volatile=frozenset(self.volatile),
-            notes=frozenset(self.queries),
+            frozenset(self.steps),
+            frozenset(self.params),
+            frozenset(self.files),
+            frozenset(self.includes),
+            frozenset(self.volatile),
+            frozenset(self.queries),
         )
 
 

@@ -266,7 +266,8 @@ class Engine:
 
     def _asked(self, verb: str, project: str, arguments: dict[str, Any], by: str) -> dict[str, Any]:
         if verb in ("sync", "run", "release"):
-            self.source.look()
+            # What was saved before somebody asked is what they asked for.
+            self.source.look(self.config.limits.git_lock)
         return self.ask(verb, project, arguments, by=by)
 
     def ask(self, verb: str, project: str, arguments: dict[str, Any] | None = None, *, by: str = "") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from threading import Thread
 
 import pytest
 
+from glink.channel import ask
 from glink.clock import wait_for
 from tests.live.test_daemon import CONFIG, TWO, Home
 
@@ -168,3 +169,17 @@ def test_a_problem_without_a_place_in_its_file_shows_none(place: Home) -> None:
     ]
     assert line.startswith('  projects/-rf.yaml: the name has a part "-rf" that is not letters')
     assert place.glink("why", "--", "-rf").stdout.splitlines()[2].startswith("invalid: projects/-rf.yaml: the name")
+
+
+def test_a_run_takes_what_was_saved_before_it_was_asked_for(place: Home) -> None:
+    """Nothing runs with the text from before, which nobody wants any more."""
+    one = "steps:\n  - {step: 1, agent: echo, task: 'text %s'}\n"
+    place.write("p", one % "0")
+    place.up()
+    assert place.settled("p")
+    for number in range(1, 6):
+        place.write("p", one % number)
+        ask(place.path / "bus", "run", "p", {"force": number % 2 == 0, "params": {}}, "test")
+        assert place.settled("p")
+    story = [one["type"] for one in place.events() if one["type"] in ("workflow.changed", "run.requested")]
+    assert story == ["workflow.changed", *["workflow.changed", "run.requested"] * 5]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -183,3 +184,10 @@ def test_a_run_takes_what_was_saved_before_it_was_asked_for(place: Home) -> None
         assert place.settled("p")
     story = [one["type"] for one in place.events() if one["type"] in ("workflow.changed", "run.requested")]
     assert story == ["workflow.changed", *["workflow.changed", "run.requested"] * 5]
+
+
+def test_closed_streams_are_nobody_to_speak_to(place: Home) -> None:
+    place.write("p", TWO)
+    for verb in ("status", "validate", "plan"):
+        command = ["sh", "-c", f"{sys.executable} -m glink {verb} >&- 2>&-"]
+        assert subprocess.run(command, cwd=place.path, check=False).returncode == 0, verb

@@ -246,3 +246,13 @@ def test_a_port_that_is_none_is_refused(tmp_path: Path) -> None:
     """GLINK_PORT is checked like the file."""
     with pytest.raises(InvalidInput, match="GLINK_PORT: is not a port; write a number from 0 to 65535"):
         load(tmp_path, GLINK_PORT="80_80")
+
+
+def test_an_agents_own_keys_are_told_in_the_words_of_the_rest(tmp_path: Path) -> None:
+    """Nothing of the validator's own language."""
+    text = 'agents:\n  a: {type: command, command: "ls -l"}\n  b: {type: command, command: [bash, -c]}\n'
+    assert refused(tmp_path, text) == [
+        "glink-config.yaml:2:31: agents.a.command: must be a list, not a text; write it as a list: [...]",
+        "glink-config.yaml:3:31: agents.b.command: bash would run the task as program text; "
+        "name a script file, or use a `run:` step",
+    ]

@@ -251,8 +251,8 @@ def test_a_port_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_an_agents_own_keys_are_told_in_the_words_of_the_rest(tmp_path: Path) -> None:
     """Nothing of the validator's own language."""
     text = 'agents:\n  a: {type: command, command: "ls -l"}\n  b: {type: command, command: [bash, -c]}\n'
+    cure = "name a script file, or use a `run:` step"
     assert refused(tmp_path, text) == [
         "glink-config.yaml:2:31: agents.a.command: must be a list, not a text; write it as a list: [...]",
-        "glink-config.yaml:3:31: agents.b.command: bash would run the task as program text; "
-        "name a script file, or use a `run:` step",
+        f"glink-config.yaml:3:31: agents.b.command: bash would run the task as program text; {cure}",
     ]

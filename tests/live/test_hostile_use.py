@@ -191,3 +191,14 @@ def test_closed_streams_are_nobody_to_speak_to(place: Home) -> None:
     for verb in ("status", "validate", "plan"):
         command = ["sh", "-c", f"{sys.executable} -m glink {verb} >&- 2>&-"]
         assert subprocess.run(command, cwd=place.path, check=False).returncode == 0, verb
+
+
+def test_the_chain_leads_to_the_step_that_all_others_wait_for_however_far_it_is(place: Home) -> None:
+    steps = [f'  - {{step: {number}, agent: echo, task: "{number}"}}' for number in range(200)]
+    place.write("p", "\n".join(["steps:", *steps, ""]))
+    place.glink("up", "--once")
+    steps[0] = steps[0].replace('"0"', '"new"')
+    place.write("p", "\n".join(["steps:", *steps, ""]))
+    why = json.loads(place.glink("why", "p", "199", "--json").stdout)
+    assert (why["reason"], why["holder"]) == ("waiting_for", "198")
+    assert [(one["step"], one["reason"]) for one in why["chain"]] == [("0", "task_changed")]

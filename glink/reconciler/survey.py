@@ -131,7 +131,7 @@ def _filled(row: Row, past: StepState, answer: Answer | None) -> Row:
 
 
 def _waiting(decision: Decision) -> Status:
-    return decision.status if decision.status is Status.WAITING_PERSON else Status.WAITING
+    return decision.status if decision.status in (Status.WAITING_PERSON, Status.RUNNING) else Status.WAITING
 
 
 def _word(decision: Decision) -> str:

@@ -34,7 +34,6 @@ from glink.wiring import actor, chosen, enroll, resume_clock, source_of, surroun
 
 STUCK_SECONDS = 10.0
 ASK_SECONDS = 60.0
-SEEN_SECONDS = 15.0  # a git command at work is waited for, so a look may take that long
 
 
 @dataclass
@@ -132,7 +131,8 @@ class Engine:
     def tell_seeing(self, verb: str, project: str, arguments: dict[str, Any], by: str) -> dict[str, Any]:
         """`ask`, with what the files say now where that matters."""
         if verb in ("sync", "run", "release"):
-            self.source.look().wait(SEEN_SECONDS)
+            # What was saved before somebody asked is what they asked for.
+            self.source.look(self.config.limits.git_lock)
         return self.ask(verb, project, arguments, by=by)
 
     def ask(self, verb: str, project: str, arguments: dict[str, Any] | None = None, *, by: str = "") -> dict[str, Any]:

@@ -316,3 +316,13 @@ def test_where_a_service_is_and_its_keys_are_not_in_its_profile(tmp_path: Path) 
     assert load(tmp_path, one.replace("http://x/", "http://y/").replace("X: a", "X: b")).agents["a"].profile == profile
     assert load(tmp_path, one.replace("pick: r", "pick: s")).agents["a"].profile != profile
     assert load(tmp_path, one.replace("{m:", "{n:")).agents["a"].profile != profile
+
+
+def test_an_agents_own_keys_are_told_in_the_words_of_the_rest(tmp_path: Path) -> None:
+    """Nothing of the validator's own language."""
+    text = 'agents:\n  a: {type: command, command: "ls -l"}\n  b: {type: command, command: [bash, -c]}\n'
+    cure = "name a script file, or use a `run:` step"
+    assert refused(tmp_path, text) == [
+        "glink-config.yaml:2:31: agents.a.command: must be a list, not a text; write it as a list: [...]",
+        f"glink-config.yaml:3:31: agents.b.command: bash would run the task as program text; {cure}",
+    ]

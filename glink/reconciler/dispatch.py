@@ -101,6 +101,7 @@ class Dispatcher:
         self._agent, self._work, self._blobs, self._limits, self._deliver = agent, work, blobs, limits, deliver
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="agent")
         self._leashes: dict[int, Leash] = {}
+        self._ending = Lock()
 
     def start(self, job: Job) -> None:
         """Begin the attempt; the result comes through `deliver`, at once for an instant agent."""
@@ -135,7 +136,8 @@ class Dispatcher:
 
     @property
     def in_flight(self) -> int:
-        return len(self._leashes)
+        with self._ending:
+            return len(self._leashes)
 
     def let_go(self, *, kill: bool) -> None:
         """The engine goes: attempts that outlive it are left running for the next start, the others are cancelled.
@@ -247,13 +249,15 @@ class Dispatcher:
         os.replace(temporary, target)
 
     def _finish(self, job: Job, result: Result | None, leash: Leash) -> None:
-        self._forget(job, leash)
-        if result is not None:
-            self._deliver(result)
+        # Both or neither: whoever drains must not see nothing in flight and nothing delivered.
+        with self._ending:
+            self._leashes.pop(job.task.fence, None)
+            if result is not None:
+                self._deliver(result)
+        leash.close()
 
     def _forget(self, job: Job, leash: Leash) -> None:
-        self._leashes.pop(job.task.fence, None)
-        leash.close()
+        self._finish(job, None, leash)
 
 
 def _ended_with_us(outcome: Outcome) -> bool:

@@ -112,6 +112,12 @@ class BusError(GlinkError):
         self.poisoned = poisoned
 
 
+class BusRefused(BusError):
+    """An event that the bus does not take, whatever the disk says: too long, too deep, not JSON."""
+
+    exit_code = 2
+
+
 class BusCorrupt(BusError):
     """Damage inside the acknowledged part of the bus: never skipped, never truncated."""
 

@@ -44,8 +44,6 @@ class Limits:
     attempts_failed: float = 7 * 86_400.0
     attempts_bytes: int = 10 << 30
     tidy: float = 3_600.0
-    answers: int = 100
-    notes: int = 100
     # agents
     output_bytes: int = 8 << 20
     stderr_bytes: int = 1 << 20

@@ -6,7 +6,7 @@ from typing import Any
 
 from glink.bus.mask import Mask
 from glink.bus.record import TAIL_BYTES
-from glink.errors import BusError
+from glink.errors import BusRefused
 from glink.jsontext import dumps
 from glink.limits import Limits
 
@@ -20,7 +20,7 @@ class Encoder:
         self._deepest = limits.json_depth
 
     def encode(self, record: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """Raises BusError for what no JSON can say, for a record that is too long and for one that is too deep."""
+        """Raises BusRefused for what no JSON can say, for a record that is too long and for one that is too deep."""
         try:
             text = dumps(record)
         except TypeError:
@@ -29,13 +29,13 @@ class Encoder:
             record = self._mask.in_body(record)
             text = dumps(record)
         if len(text) > self._longest:
-            raise BusError(
+            raise BusRefused(
                 f"a {record['type']} event of {len(text)} bytes: a record holds at most {self._longest}; "
                 "put the body into a blob"
             )
         # every level opens with one of these bytes, so few of them prove that the record is not deep
         if text.count(b"{") + text.count(b"[") > self._deepest and depth(record) > self._deepest:
-            raise BusError(f"a {record['type']} event is nested deeper than {self._deepest} levels")
+            raise BusRefused(f"a {record['type']} event is nested deeper than {self._deepest} levels")
         return record, text
 
 
@@ -53,7 +53,7 @@ def _cleaned(record: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         clean = {key: _without_surrogates(value) for key, value in record.items()}
         return clean, dumps(clean)
     except (TypeError, RecursionError) as error:
-        raise BusError(f"a {record.get('type')} event cannot be written as JSON: {error}") from error
+        raise BusRefused(f"a {record.get('type')} event cannot be written as JSON: {error}") from error
 
 
 def _without_surrogates(value: Any) -> Any:

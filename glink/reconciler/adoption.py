@@ -28,34 +28,39 @@ def adopt(
 ) -> None:
     """Judge what each desk has in flight; a lost attempt is put as a result like any other."""
     for desk in desks:
-        flying = [(name, step) for name, step in desk.state.steps.items() if step.fence]
-        if flying and desk.board is not None:
-            desk.board.refresh(None, now)
-        for name, step in flying:
-            books.world.taken(step.agent, +1)
-            if agent_closed(books.world, step.agent, now) is Reason.NO_WORKER:
-                put(
-                    lost(desk, name, "undeclared", f"{step.agent} is not declared any more, so nobody takes its answer")
-                )
-                continue
-            if step.worker:
-                grant(books, desk, name, now)
-                continue
-            found = books.jobs.again(desk, name)
-            if found is None:
-                put(lost(desk, name, "gone", "its workflow is not on the bus any more"))
-                continue
-            job, startable = found
-            match dispatcher.adopt(job, same_boot=same_boot):
-                case Adoption.NEVER_STARTED if startable:
-                    if not books.world.draining:
-                        books.present.jobs.append(job)
-                case Adoption.NEVER_STARTED:
-                    put(lost(desk, name, "superseded", "never started, and what it was to be given has changed"))
-                case Adoption.LOST:
-                    put(lost(desk, name, "process-gone", "the engine ended, and so did the agent, with no record"))
-                case _:
-                    pass
+        with books.isolated(desk.name):
+            _adopt_one(books, dispatcher, desk, put, now, same_boot=same_boot)
+
+
+def _adopt_one(
+    books: Books, dispatcher: Dispatcher, desk: Desk, put: Callable[[Result], None], now: float, *, same_boot: bool
+) -> None:
+    flying = [(name, step) for name, step in desk.state.steps.items() if step.fence]
+    if flying and desk.board is not None:
+        desk.board.refresh(None, now)
+    for name, step in flying:
+        books.world.taken(step.agent, +1)
+        if agent_closed(books.world, step.agent, now) is Reason.NO_WORKER:
+            put(lost(desk, name, "undeclared", f"{step.agent} is not declared any more, so nobody takes its answer"))
+            continue
+        if step.worker:
+            grant(books, desk, name, now)
+            continue
+        found = books.jobs.again(desk, name)
+        if found is None:
+            put(lost(desk, name, "gone", "its workflow is not on the bus any more"))
+            continue
+        job, startable = found
+        match dispatcher.adopt(job, same_boot=same_boot):
+            case Adoption.NEVER_STARTED if startable:
+                if not books.world.draining:
+                    books.present.jobs.append(job)
+            case Adoption.NEVER_STARTED:
+                put(lost(desk, name, "superseded", "never started, and what it was to be given has changed"))
+            case Adoption.LOST:
+                put(lost(desk, name, "process-gone", "the engine ended, and so did the agent, with no record"))
+            case _:
+                pass
 
 
 def lost(desk: Desk, step: str, code: str, message: str) -> Result:

@@ -5,12 +5,14 @@ Written by the conductor and by those it asks (`intake`, `adoption`), in its one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from glink.bus.bus import Bus
+from glink.errors import BusError, BusRefused, Problem
 from glink.event import Record
 from glink.fold import fold
 from glink.limits import Limits
@@ -119,6 +121,28 @@ class Books:
     def publish(self, project: str, step: str, files: Mapping[str, str]) -> None:
         """Have an answer's artifacts copied to where people look, once it is durable."""
         self.present.published.append((self._out / project.replace("/", "%2F") / step, files))
+
+    @contextmanager
+    def isolated(self, project: str) -> Iterator[None]:
+        """Whatever goes wrong here is this project's alone: it stands still and says why until its files change."""
+        try:
+            yield
+        except BusRefused as error:
+            self._stand_still(project, error)
+        except BusError:
+            raise
+        except Exception as error:  # a bug, or a stored workflow that this version cannot read: the others go on
+            self._stand_still(project, error)
+
+    def _stand_still(self, project: str, error: Exception) -> None:
+        desk = self.desks.get(project)
+        if desk is not None:
+            what = f"the engine cannot go on with it: {type(error).__name__}: {error}"
+            desk.problems = (
+                *desk.problems,
+                Problem(project, 0, 0, "", what, "please report this; an edit is tried anew"),
+            )
+            desk.unseat()
 
     def restore(self, states: Mapping[str, ProjectState], durable: World) -> None:
         """The pass did not become durable: what it touched is again as the bus has it."""

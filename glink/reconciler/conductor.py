@@ -266,7 +266,8 @@ class Conductor:
             elif self.bus.staged_bytes > self.limits.batch_bytes // 2:
                 books.todo[name] = None
             else:
-                self._plan(desk, desk.board, now)
+                with books.isolated(name):
+                    self._plan(desk, desk.board, now)
 
     def _plan(self, desk: Desk, board: Board, now: float) -> None:
         dirty, desk.dirty = desk.dirty, set()

@@ -22,6 +22,9 @@ from glink.state import ProjectState
 from glink.workflow import Step, Workflow, files_of
 from glink.world import World
 
+MOST_ARGUMENTS = 20
+MOST_ARGUMENT = 200
+
 
 @dataclass(slots=True)
 class Desk:
@@ -80,7 +83,10 @@ class Desk:
             if past and past.answer:
                 data["since"] = past.answer.fence
         if action.args:
-            data["args"] = action.args
+            # For people: what was given is made again from the workflow. A record has no room for all of it.
+            data["args"] = [
+                one if len(one) <= MOST_ARGUMENT else f"{one[:MOST_ARGUMENT]}…" for one in action.args[:MOST_ARGUMENTS]
+            ]
         data |= prompt
         return {
             "type": kind,

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from glink.agents.agent import Adoption, Agent, ErrorClass, Failure, Outcome, Task
 from glink.bus.blobs import Blobs
+from glink.bus.encode import depth
 from glink.errors import BusError
 from glink.jsontext import dumps
 from glink.limits import Limits
@@ -29,6 +30,10 @@ from glink.reconciler.inbox import Result
 from glink.workflow import Output
 
 _ROOM_SECONDS = 1.0
+_RECORD_LEVELS = 2  # a record and its data stand around an answer
+_RECORD_ROOM = 2_048  # what a record holds beside its data
+_WORD = 200
+USAGE = ("input", "output", "cached", "calls", "cost_usd", "basis")
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
@@ -261,6 +266,9 @@ class Dispatcher:
         except OutputProblem as problem:
             return _failed(job, Failure(problem.cls, problem.code, str(problem)), outcome, seconds)
         data = self._stored(body, artifacts)
+        if (size := len(dumps(data))) > self._limits.record_bytes - _RECORD_ROOM:
+            what = f"its artifacts alone make an event of {size} bytes: make fewer, or give them shorter names"
+            return _failed(job, Failure(ErrorClass.TOO_LARGE, "artifacts", what), outcome, seconds)
         _add_measures(data, outcome, seconds)
         return Result(task.project, task.step, task.fence, job.agent, "step.succeeded", data)
 
@@ -269,7 +277,9 @@ class Dispatcher:
         data: dict[str, Any] = {"digest": digest_of(raw, artifacts)}
         if artifacts:
             data["artifacts"] = dict(sorted(artifacts.items()))
-        if len(raw) <= self._limits.inline_bytes:
+        if len(raw) <= self._limits.inline_bytes and (
+            isinstance(body, str) or depth(body) + _RECORD_LEVELS <= self._limits.json_depth
+        ):
             return data | {"output": body}
         return data | {"blob": self._blobs.put(raw), "json": not isinstance(body, str)}
 
@@ -325,10 +335,16 @@ def _failed(job: Job, failure: Failure, outcome: Outcome, seconds: float) -> Res
 
 def _add_measures(data: dict[str, Any], outcome: Outcome, seconds: float) -> None:
     data["seconds"] = round(seconds, 6)
-    if outcome.usage:
-        data["usage"] = dict(outcome.usage)
+    if usage := {name: _bounded(outcome.usage[name]) for name in USAGE if name in outcome.usage}:
+        data["usage"] = usage
     if outcome.session is not None:
-        data["session"] = outcome.session
+        data["session"] = outcome.session[:_WORD]
+
+
+def _bounded(value: Any) -> Any:
+    """A number as it is, anything else as a short word: an agent says what it used, and nothing more."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and abs(value) < 1e15 else str(value)[:_WORD]
 
 
 def _internal(error: BaseException, cls: ErrorClass) -> Failure:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from glink.agents.agent import ErrorClass
-from glink.errors import GlinkError, NotThere
+from glink.errors import BusRefused, GlinkError, NotThere
 from glink.reconciler import claims, notes, submissions
 from glink.reconciler.books import Books
 from glink.reconciler.desk import Desk
@@ -67,7 +67,12 @@ class Intake:
             "fence": result.fence,
             "data": data,
         }
-        books.stage(body, desk)
+        try:
+            books.stage(body, desk)
+        except BusRefused as error:
+            cls = ErrorClass.INTERNAL
+            body |= {"type": "step.failed", "data": {"class": cls, "code": "unwritable", "message": str(error)}}
+            books.stage(body, desk)
         books.world.taken(result.agent, -1)
         books.touch(desk, (result.step,))
         if cls is not None:
@@ -88,13 +93,18 @@ class Intake:
         books = self._books
         try:
             deed = self._deed(request, now)
-        except GlinkError as error:
+            desk = books.desks.get(request.project)
+            params = desk.state.params if desk is not None else None
+            for event in deed.events:
+                books.stage(event, books.desks.get(event.get("project", "")))
+        except GlinkError as error:  # before anything was staged: of several events only the first can be refused
             request.refuse(error)
             return
-        desk = books.desks.get(request.project)
-        params = desk.state.params if desk is not None else None
-        for event in deed.events:
-            books.stage(event, books.desks.get(event.get("project", "")))
+        except (
+            Exception
+        ) as error:  # a bug in one verb, or in one project: whoever asked hears of it, the engine goes on
+            request.refuse(GlinkError(f"{request.verb} of {request.project}: {type(error).__name__}: {error}"))
+            return
         for result in deed.results:
             self._result(result, now)
         if desk is not None and deed.moves:
@@ -148,7 +158,8 @@ class Intake:
         if seen.revision != books.world.revision:
             books.stage({"type": "source.observed", "data": {"revision": seen.revision}})
         for name in sorted(seen.changed):
-            self._project(seen, name)
+            with books.isolated(name):
+                self._project(seen, name)
         for name in sorted(seen.gone & books.desks.keys()):
             self._orphan(books.desks[name])
         if not self.observed:

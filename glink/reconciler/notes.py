@@ -8,6 +8,7 @@ from typing import Any
 from glink.digest import of_value
 from glink.errors import NotThere, Reused, UsageError
 from glink.event import is_free_type
+from glink.jsontext import dumps
 from glink.reconciler.books import Books
 from glink.reconciler.inbox import Request
 from glink.reconciler.verbs import Deed
@@ -41,6 +42,8 @@ def _check(books: Books, event: Mapping[str, Any]) -> None:
         raise NotThere(f"no project {event['project']}: a note does not make one")
     if not is_free_type(event["type"]):
         raise UsageError(f"{event['type']!r} is no free type: write a-z first, then a-z, 0-9, _, . and -")
+    if (size := len(dumps(event))) > books.limits.inline_bytes:
+        raise UsageError(f"an event of {size} bytes: a note holds at most {books.limits.inline_bytes}")
     if any(name.startswith(RESERVED) for name in event.get("data") or {}):
         raise UsageError("names in data that begin with _ are the engine's")
 

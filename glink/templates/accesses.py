@@ -12,6 +12,7 @@ from typing import Any, Final
 from jinja2 import nodes
 
 from glink.event import is_free_type
+from glink.fold import MAX_NOTES
 from glink.templates.names import RUN_FIELDS, STEP_FIELDS, NoteQuery, is_internal
 from glink.templates.syntax import SLICED, Checker, filtered, key_of
 
@@ -142,7 +143,7 @@ def _query(check: Checker, node: nodes.Call, kind: str, values: dict[str, Any]) 
         scope.stop(node, f"{type_!r} is no type of a note", 'write a type such as "note.x"', "bus")
     if project is not None and not isinstance(project, str):
         scope.stop(node, "the project is a text", 'write project="NAME"', "bus")
-    most = scope.limits.notes
+    most = MAX_NOTES
     if limit is not None and (type(limit) is not int or not 1 <= limit <= most):
         scope.stop(node, f"the limit must be between 1 and {most}", f"write {most} or less", "bus")
     return NoteQuery("latest" if kind == "latest" else "all", type_, project, limit)

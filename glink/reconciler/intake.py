@@ -71,8 +71,8 @@ class Intake:
             books.stage(body, desk)
         except BusRefused as error:
             cls = ErrorClass.INTERNAL
-            body |= {"type": "step.failed", "data": {"class": cls, "code": "unwritable", "message": str(error)}}
-            books.stage(body, desk)
+            body["data"] = result.data = {"class": cls, "code": "unwritable", "message": str(error)}
+            books.stage({**body, "type": "step.failed"}, desk)
         books.world.taken(result.agent, -1)
         books.touch(desk, (result.step,))
         if cls is not None:

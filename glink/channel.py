@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from glink.errors import BusError, Conflict, GlinkError, NoState, Refused, UsageError
+from glink.errors import GlinkError, NoState, named
 from glink.jsontext import JSONError, dumps, loads
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ MAX_LINE = 1 << 20
 SECONDS = 60.0
 
 Answerer = Callable[[str, str, dict[str, Any], str], dict[str, Any]]
-_ERRORS: dict[str, type[GlinkError]] = {one.__name__: one for one in (UsageError, Refused, Conflict, BusError, NoState)}
 
 
 @contextmanager
@@ -84,7 +83,7 @@ class Channel:
             asked = loads(line)
             return {"answer": self._answer(asked["verb"], asked["project"], asked["arguments"], asked["by"])}
         except GlinkError as error:
-            return {"error": type(error).__name__, "message": str(error)}
+            return {"error": type(error).__name__, "message": str(error), "facts": error.facts}
         except (JSONError, KeyError, TypeError) as error:
             return {"error": "UsageError", "message": f"not a request: {error}"}
         except TimeoutError:
@@ -116,4 +115,6 @@ def ask(bus: Path, verb: str, project: str, arguments: dict[str, Any], by: str) 
     if "answer" in reply:
         answer: dict[str, Any] = reply["answer"]
         return answer
-    raise _ERRORS.get(reply.get("error", ""), BusError)(reply.get("message", "the daemon closed the channel"))
+    raise named(
+        str(reply.get("error", "")), str(reply.get("message", "the daemon closed the channel")), reply.get("facts")
+    )

@@ -5,6 +5,7 @@ Raised everywhere; turned into text and an exit code in one place (`glink.cli`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,3 +135,11 @@ class BusHeld(GlinkError):
     """Another process holds the bus directory."""
 
     exit_code = 75
+
+
+def named(name: str, message: str, facts: Mapping[str, Any] | None = None) -> GlinkError:
+    """The error of that name, as another process met it; what has no such name is a BusError."""
+    kind = globals().get(name)
+    if isinstance(kind, type) and issubclass(kind, GlinkError) and not issubclass(kind, BusError | InvalidInput):
+        return kind(message, **(facts or {}))
+    return UsageError(message) if kind is InvalidInput else BusError(message)

@@ -162,7 +162,7 @@ class _Loading:
             texts=self._texts,
             limits=self._limits,
             complete=found.complete,
-            line_of=lambda index: document.places[("steps", index)].line,
+            place_of=lambda index: document.place_of(("steps", index)),
         )
 
     def _read(self, document: Document, steps: list[Draft]) -> dict[str, str]:

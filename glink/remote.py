@@ -11,10 +11,9 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 
-from glink import errors
 from glink.answers.questions import QUESTIONS
 from glink.config import Config
-from glink.errors import BusError, GlinkError, NoState, UsageError
+from glink.errors import BusError, NoState, UsageError, named
 from glink.event import Record
 from glink.jsontext import JSONError, dumps, loads
 from glink.server.access import TOKEN_FILE
@@ -80,6 +79,8 @@ class Remote:
         return self.do(verb, project, arguments)
 
     def events(self, project: str | None, since: int, *, follow: bool, stop: Callable[[], bool]) -> Iterator[Record]:
+        if project is not None:
+            self.ask("project", project=project)  # raises for a project that is not there
         wanted = {"project": project, "since": since or None, "follow": "1" if follow else None}
         query = urlencode({name: value for name, value in wanted.items() if value is not None})
         for record in self.stream(f"/events?{query}"):
@@ -152,8 +153,7 @@ def _refuse(status: int, data: bytes) -> NoReturn:
         detail = str(said["detail"])
     except (JSONError, KeyError, TypeError):
         raise BusError(f"the server answered {status}, and nothing that can be read") from None
-    kind = getattr(errors, str(said.get("error", "")), None)
-    if isinstance(kind, type) and issubclass(kind, GlinkError) and kind not in (errors.InvalidInput, BusError):
-        facts = {name: fact for name, fact in said.items() if name not in _OF_PROBLEMS}
-        raise kind(detail, **facts)
+    facts = {name: fact for name, fact in said.items() if name not in _OF_PROBLEMS}
+    if "error" in said:
+        raise named(str(said["error"]), detail, facts)
     raise (UsageError if status < 500 else BusError)(detail)

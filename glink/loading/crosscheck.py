@@ -27,7 +27,7 @@ _NO_PARENTS: Final[list[str]] = []
 class CrossCheck:
     """All checks over one project's drafts.
 
-    `complete` is False when a step could not be read at all; `line_of` gives the line of a step by its place in the file.
+    `complete` is False when a step could not be read at all; `place_of` says where a step stands, by its number.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class CrossCheck:
         texts: Mapping[str, str],
         limits: Limits,
         complete: bool,
-        line_of: Callable[[int], int],
+        place_of: Callable[[int], str],
     ) -> None:
         self.mistakes: list[Mistake] = []
         self._drafts = drafts
@@ -46,7 +46,7 @@ class CrossCheck:
         self._texts = texts
         self._limits = limits
         self._complete = complete
-        self._line_of = line_of
+        self._place_of = place_of
         self._first: dict[str, Draft] = {}
         for draft in drafts:
             self._first.setdefault(draft.id, draft)
@@ -68,7 +68,7 @@ class CrossCheck:
         inside = {*error.circle}
         first = next(draft for draft in self._drafts if draft.id in inside)
         chain = error.circle[error.circle.index(first.id) :] + error.circle[1 : error.circle.index(first.id) + 1]
-        names = " -> ".join(f"{one} (line {self._line_of(self._first[one].index)})" for one in chain)
+        names = " -> ".join(f"{one} ({self._place_of(self._first[one].index)})" for one in chain)
         what = "waits for itself" if len(inside) == 1 else f"these steps wait for each other: {names}"
         return Mistake(first.place("after"), what, "remove one `after` of the circle")
 
@@ -78,7 +78,7 @@ class CrossCheck:
         for draft in self._drafts:
             first = self._first[draft.id]
             if first is not draft:
-                what = f"the id {quoted(draft.id)} is taken by the step in line {self._line_of(first.index)}"
+                what = f"the id {quoted(draft.id)} is taken by the step in {self._place_of(first.index)}"
                 self.mistakes.append(Mistake(("steps", draft.index, "step"), what, "give it an id of its own"))
 
     def _order(self, draft: Draft) -> None:

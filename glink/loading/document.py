@@ -53,6 +53,11 @@ class Document:
         """The place of every value; read from the text again, for only a file with mistakes needs it."""
         return self.locate(self.text)
 
+    def place_of(self, where: Path) -> str:
+        """Where a value stands, in words: its line, or its path where there are no lines."""
+        place = self.places.get(where)
+        return f"line {place.line}" if place is not None else spell(where)
+
     def problem(self, where: Path, what: str, cure: str = "", *, at_key: bool = False) -> Problem:
         """A problem at the value (or its key) under `where`, or at the nearest thing around it that is there."""
         nearest = where

@@ -20,7 +20,7 @@ COLUMN_GAP, ROW_GAP, MARGIN, CORNER = 46.0, 18.0, 16.0, 7.0
 LIGHT_NODES, LIGHT_WORK, KEPT = 80, 50_000, 64
 _OPTIONS: dict[str, Any] = {
     "direction": "leftright",
-    "spacing": {"layer_gap": COLUMN_GAP, "node_gap": ROW_GAP, "dummy_gap": 14.0, "port_gap": 11.0, "isolated_gap": ROW_GAP},
+    "spacing": {"layer_gap": COLUMN_GAP, "node_gap": ROW_GAP, "dummy_gap": 26.0, "port_gap": 11.0, "isolated_gap": ROW_GAP},
 }  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def is_kept(sketch: Sketch, sizes: tuple[Size, ...]) -> bool:
 
 def keep(sketch: Sketch, sizes: tuple[Size, ...], laid: Laid) -> None:
     """Remember a layout, for a bounded number of graphs."""
-    for oldest in list(_kept)[: len(_kept) - KEPT + 1]:
+    for oldest in list(_kept)[: max(len(_kept) - KEPT + 1, 0)]:
         _kept.pop(oldest, None)
     _kept[sketch, sizes] = laid
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 import xml.etree.ElementTree as ET
 from itertools import pairwise
@@ -65,6 +66,24 @@ def test_every_node_and_edge_is_drawn_inside_the_picture_and_no_two_nodes_overla
         assert 0 <= one.y <= drawn.height - one.height
         others = [other for other in drawn.nodes if other is not one]
         assert not any(abs(one.x - other.x) < one.width and abs(one.y - other.y) < one.height for other in others)
+
+
+def test_no_edge_touches_a_node_that_it_does_not_belong_to() -> None:
+    drawn = picture(rows(SHAPED))
+    edges = sketch(SHAPED).edges
+    for line, (source, target) in zip(drawn.lines, edges, strict=True):
+        points = [(float(x), float(y)) for x, y in re.findall(r"([\d.]+) ([\d.]+)", line.path)]
+        others = [node for index, node in enumerate(drawn.nodes) if index not in (source, target)]
+        for (x1, y1), (x2, y2) in pairwise(points):
+            left, right, top, bottom = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
+            assert not [
+                node.step
+                for node in others
+                if left < node.x + node.width + 4
+                and right > node.x - 4
+                and top < node.y + node.height + 4
+                and bottom > node.y - 4
+            ]
 
 
 def test_what_comes_after_lies_to_the_right() -> None:

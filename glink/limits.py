@@ -99,6 +99,7 @@ class Limits:
     # the status page
     page_seconds: float = 5.0
     page_records: int = 20_000
+    page_layout: float = 20.0
     page_batches: int = 10_000
     page_runs: int = 20
     page_events: int = 30

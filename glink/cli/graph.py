@@ -10,6 +10,7 @@ import typer
 
 from glink.cli.shell import ConfigOption, JsonOption, Project, configured, show
 from glink.errors import NoState
+from glink.limits import Limits
 from glink.reconciler.survey import survey
 from glink.report import Row
 from glink.view import View
@@ -33,19 +34,23 @@ def command(
 
     Example: glink graph release-notes --format svg > graph.svg
     """
-    view = View.take(configured(config), [project])
+    settings = configured(config)
+    view = View.take(settings, [project])
     rows = survey(view.desks[project], view.clock.now()).steps
     if not rows:
         raise NoState(f"{project} has no valid workflow yet; see `glink status {project}`")
     if json:
         show({"project": project, **_data(rows)})
     else:
-        sys.stdout.write(_text(rows, format))
+        sys.stdout.write(_text(rows, format, settings.limits))
 
 
-def _text(rows: tuple[Row, ...], wanted: Format) -> str:
+def _text(rows: tuple[Row, ...], wanted: Format, limits: Limits) -> str:
     from glink.server import diagrams, pages
+    from glink.server.layouts import prepare
 
+    if wanted is Format.SVG:
+        prepare(rows, limits)
     return {Format.MERMAID: diagrams.mermaid, Format.DOT: diagrams.dot, Format.SVG: pages.svg}[wanted](rows)
 
 

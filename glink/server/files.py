@@ -16,6 +16,7 @@ from threading import Event, Lock, Thread
 from glink.event import Record
 from glink.limits import Limits
 from glink.report import Report
+from glink.server.layouts import prepare
 from glink.server.links import ASSETS, HOME_FILE, file_of
 from glink.server.pages import asset, asset_names, overview_page, project_page
 from glink.server.past import Pasts
@@ -34,6 +35,7 @@ def whole_site(
     """Every file of a site: path below its folder, and bytes."""
     yield from _assets()
     for report in reports:
+        prepare(report.steps, limits)
         yield file_of(report.project), _project(report, pasts, now, limits, prompts, served=False).encode()
     page = overview_page(reports, pasts, now=now, limits=limits, served=False, revision=revision)
     yield HOME_FILE, page.encode()
@@ -134,6 +136,7 @@ class PageFiles:
         found = [report for report in self._look([name]) if report.project == name]
         if not found:
             return None
+        prepare(found[0].steps, self._limits)
         with self._lock:
             return _project(found[0], self._fold(), self._now(), self._limits, self._prompts, served=True)
 
@@ -179,6 +182,7 @@ class PageFiles:
         if not self._written:
             yield from _assets()
         for report in stale:
+            prepare(report.steps, limits)
             with self._lock:
                 page = _project(report, self._fold(), now, limits, self._prompts, served=False)
             yield file_of(report.project), page.encode()

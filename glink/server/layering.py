@@ -1,7 +1,8 @@
 """Places for the nodes and edges of a picture: from graphlay where there is a wheel of it, else by a few lines of our own.
 
-The only importer of graphlay. Our own layout also takes what would keep graphlay too long. Both run left to right in
-columns, are the same every time, and are kept by what was asked. Called by `picture`.
+The only importer of graphlay. Both layouts run left to right in columns and are the same every time. graphlay holds the
+interpreter while it works, so here it only gets what it does in a moment; what `layouts` made of larger graphs is kept
+by what was asked, and our own layout stands in for it until then. Called by `picture`.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from glink.server.sketch import WORK, Sketch
 Size = tuple[float, float]
 Point = tuple[float, float]
 COLUMN_GAP, ROW_GAP, MARGIN, CORNER = 46.0, 18.0, 16.0, 7.0
+LIGHT_NODES, LIGHT_WORK, KEPT = 80, 50_000, 64
 _OPTIONS: dict[str, Any] = {
     "direction": "leftright",
-    "spacing": {"layer_gap": COLUMN_GAP, "node_gap": ROW_GAP, "dummy_gap": 14.0, "port_gap": 11.0, "isolated_gap": ROW_GAP},
+    "spacing": {"layer_gap": COLUMN_GAP, "node_gap": ROW_GAP, "dummy_gap": 26.0, "port_gap": 11.0, "isolated_gap": ROW_GAP},
 }  # fmt: skip
 
 
@@ -32,28 +34,61 @@ class Laid:
     paths: tuple[str, ...]
 
 
-@lru_cache(maxsize=128)
+_kept: dict[tuple[Sketch, tuple[Size, ...]], Laid] = {}
+
+
 def lay_out(sketch: Sketch, sizes: tuple[Size, ...]) -> Laid:
     """The layout of a sketch whose nodes have these sizes."""
+    if (kept := _kept.get((sketch, sizes))) is not None:
+        return kept
+    return _light(sketch, sizes) if is_light(sketch) else own(sketch, sizes)
+
+
+def is_light(sketch: Sketch) -> bool:
+    """Whether graphlay is done with it in a few milliseconds."""
+    return len(sketch.nodes) + sketch.passing <= LIGHT_NODES and sketch.work <= LIGHT_WORK
+
+
+def is_kept(sketch: Sketch, sizes: tuple[Size, ...]) -> bool:
+    return (sketch, sizes) in _kept
+
+
+def keep(sketch: Sketch, sizes: tuple[Size, ...], laid: Laid) -> None:
+    """Remember a layout, for a bounded number of graphs."""
+    for oldest in list(_kept)[: max(len(_kept) - KEPT + 1, 0)]:
+        _kept.pop(oldest, None)
+    _kept[sketch, sizes] = laid
+
+
+@lru_cache(maxsize=2 * KEPT)
+def _light(sketch: Sketch, sizes: tuple[Size, ...]) -> Laid:
+    return by_graphlay(sketch, sizes) or own(sketch, sizes)
+
+
+def by_graphlay(sketch: Sketch, sizes: Sequence[Size]) -> Laid | None:
+    """The good layout; None where there is none: no wheel for this platform, or more than it does in seconds."""
     if sketch.work > WORK:
-        return _own(sketch, sizes)
+        return None
     try:
         import graphlay
-    except ImportError:  # no wheel for this platform
-        return _own(sketch, sizes)
+    except ImportError:
+        return None
     graph = graphlay.Graph()
     for index, (width, height) in enumerate(sizes):
         graph.node(str(index), width=width, height=height)
     for source, target in sketch.edges:
         graph.edge(str(source), str(target))
-    made = graphlay.layout(graph, options=_OPTIONS)
+    try:
+        made = graphlay.layout(graph, options=_OPTIONS)
+    except graphlay.GraphlayError:  # a limit of its own
+        return None
     at = made.positions()
     corners = [(at[str(index)][0] - w / 2, at[str(index)][1] - h / 2) for index, (w, h) in enumerate(sizes)]
     lines = [[(point["x"], point["y"]) for point in edge["points"]] for edge in made.edges]
     return _framed(corners, lines, sizes)
 
 
-def _own(sketch: Sketch, sizes: Sequence[Size]) -> Laid:
+def own(sketch: Sketch, sizes: Sequence[Size]) -> Laid:
     """Columns by layer, each in the order of its nodes' parents and centred; edges turn once, before their target."""
     columns: list[list[int]] = [[] for _ in range(max(sketch.layers, default=0) + 1)]
     for node, layer in enumerate(sketch.layers):

@@ -11,7 +11,7 @@ from glink.report import Row
 from glink.server.attention import WORDS, Sign, sign_of
 from glink.server.fitting import fitted
 from glink.server.layering import Size, lay_out
-from glink.server.sketch import sketch
+from glink.server.sketch import Sketch, sketch_of
 from glink.words import escaped, in_words
 
 WIDTH, HEIGHT = 176.0, 48.0
@@ -70,8 +70,8 @@ class Picture:
 def picture(rows: Sequence[Row]) -> Picture:
     """The picture of a project's steps."""
     by_step = {row.step: row for row in rows}
-    drawn = sketch({row.step: row.after for row in rows})
-    sizes = tuple(_size(len(group)) for group in drawn.nodes)
+    drawn = sketch_of(rows)
+    sizes = sizes_of(drawn)
     laid = lay_out(drawn, sizes)
     nodes = tuple(
         _node([by_step[step] for step in group], corner, size)
@@ -87,6 +87,11 @@ def picture(rows: Sequence[Row]) -> Picture:
     label = f"{len(rows)} {'step' if len(rows) == 1 else 'steps'}: {told}"
     implied = any(line.implied for line in lines)
     return Picture(laid.width, laid.height, nodes, lines, signs, label, implied, drawn.left_out)
+
+
+def sizes_of(sketch: Sketch) -> tuple[Size, ...]:
+    """How large each node is drawn."""
+    return tuple(_size(len(group)) for group in sketch.nodes)
 
 
 def _columns(count: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from glink.graph import Graph
+from glink.report import Row
 
 BUNDLE = 9
 WORK = 4_000_000
@@ -32,6 +33,11 @@ class Sketch:
     left_out: int = 0
 
     @property
+    def passing(self) -> int:
+        """How often an edge passes a column in which it does not end."""
+        return sum(self.layers[target] - self.layers[source] - 1 for source, target in self.edges)
+
+    @property
     def work(self) -> int:
         """How much a good layout would cost: cubic in the edges that pass between two columns."""
         passing = [0] * (max(self.layers, default=0) + 2)
@@ -43,6 +49,11 @@ class Sketch:
             now += change
             total += now**3
         return total
+
+
+def sketch_of(rows: Sequence[Row]) -> Sketch:
+    """What is drawn of a project's steps."""
+    return sketch({row.step: row.after for row in rows})
 
 
 def sketch(after: Mapping[str, Sequence[str]]) -> Sketch:

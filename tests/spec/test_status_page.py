@@ -48,6 +48,15 @@ def test_a_page_before_anything_ran_shows_what_is_to_do(tmp_path: Path) -> None:
     assert "never ran" in page
 
 
+def test_a_folder_that_cannot_be_written_is_said_in_one_line(home: Examples, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused = home.run("page", "--out", str(tmp_path / "file" / "site"))
+    assert refused.returncode == 74
+    assert refused.stderr.startswith("glink: ")
+    assert "Not a directory" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
 def test_an_invalid_file_has_a_page(home: Examples, tmp_path: Path) -> None:
     home.edit("hello-world.yaml", "agent: agent-a", "agnet: agent-a")
     try:

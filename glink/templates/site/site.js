@@ -122,7 +122,11 @@
     const began = performance.now();
     try {
       const answer = await fetch(location.pathname, { credentials: "same-origin", cache: "no-store" });
-      if (!answer.ok) { live.classList.add("lost"); live.textContent = answer.status === 401 ? "signed out" : "not live"; return; }
+      if (!answer.ok || answer.redirected) {
+        live.classList.add("lost");
+        live.textContent = answer.redirected || answer.status === 401 ? "signed out" : "not live";
+        return;
+      }
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       const main = document.getElementById("main"), next = fresh.getElementById("main");
       if (!next) return;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 import xml.etree.ElementTree as ET
 from itertools import pairwise
@@ -11,13 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glink.limits import Limits
 from glink.report import Row
 from glink.server import layering
 from glink.server.diagrams import dot, mermaid
 from glink.server.fitting import fitted
 from glink.server.layering import lay_out
+from glink.server.layouts import prepare
 from glink.server.pages import svg
-from glink.server.picture import picture
+from glink.server.picture import picture, sizes_of
 from glink.server.sketch import BUNDLE, EDGES, WORK, sketch
 from tests.sites import SHAPE
 
@@ -65,6 +68,24 @@ def test_every_node_and_edge_is_drawn_inside_the_picture_and_no_two_nodes_overla
         assert not any(abs(one.x - other.x) < one.width and abs(one.y - other.y) < one.height for other in others)
 
 
+def test_no_edge_touches_a_node_that_it_does_not_belong_to() -> None:
+    drawn = picture(rows(SHAPED))
+    edges = sketch(SHAPED).edges
+    for line, (source, target) in zip(drawn.lines, edges, strict=True):
+        points = [(float(x), float(y)) for x, y in re.findall(r"([\d.]+) ([\d.]+)", line.path)]
+        others = [node for index, node in enumerate(drawn.nodes) if index not in (source, target)]
+        for (x1, y1), (x2, y2) in pairwise(points):
+            left, right, top, bottom = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
+            assert not [
+                node.step
+                for node in others
+                if left < node.x + node.width + 4
+                and right > node.x - 4
+                and top < node.y + node.height + 4
+                and bottom > node.y - 4
+            ]
+
+
 def test_what_comes_after_lies_to_the_right() -> None:
     drawn = {node.step: node for node in picture(rows(SHAPED)).nodes}
     assert all(drawn[before].x < drawn[step].x for step, after in SHAPED.items() for before in after)
@@ -72,19 +93,29 @@ def test_what_comes_after_lies_to_the_right() -> None:
 
 def test_without_a_wheel_our_own_layout_keeps_the_same_promises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "graphlay", None)
-    layering.lay_out.cache_clear()
+    layering._light.cache_clear()
     try:
         test_every_node_and_edge_is_drawn_inside_the_picture_and_no_two_nodes_overlap()
         test_what_comes_after_lies_to_the_right()
     finally:
-        layering.lay_out.cache_clear()
+        layering._light.cache_clear()
+
+
+def test_a_layout_that_is_refused_is_made_by_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = {"limits": {"max_nodes": 5}}
+    monkeypatch.setattr(layering, "_OPTIONS", layering._OPTIONS | refusal)
+    layering._light.cache_clear()
+    try:
+        test_every_node_and_edge_is_drawn_inside_the_picture_and_no_two_nodes_overlap()
+    finally:
+        layering._light.cache_clear()
 
 
 def test_the_same_graph_is_laid_out_once() -> None:
-    layering.lay_out.cache_clear()
+    layering._light.cache_clear()
     picture(rows(SHAPED))
     picture([row(step, after, status="failed", reason="exhausted") for step, after in SHAPED.items()])
-    assert layering.lay_out.cache_info().misses == 1
+    assert layering._light.cache_info().misses == 1
 
 
 def test_edges_that_follow_from_others_are_left_out_where_there_are_too_many() -> None:
@@ -127,6 +158,40 @@ def test_a_sketch_holds_every_step_once_and_its_edges_go_forward(after: dict[str
     node_of = {step: index for index, group in enumerate(drawn.nodes) for step in group}
     assert set(drawn.edges) == {(node_of[one], node_of[step]) for step, parents in after.items() for one in parents}
     assert lay_out(drawn, tuple((100.0, 40.0) for _ in drawn.nodes)).width > 0
+
+
+LARGE = {str(number): (str(number - 3), str(number - 7)) if number > 7 else () for number in range(300)}
+
+
+def test_a_large_graph_is_laid_out_by_a_process_of_its_own_and_kept() -> None:
+    """Until then our own layout stands in; graphlay never holds this process."""
+    layering._kept.clear()
+    many = rows(LARGE)
+    before = picture(many)
+    prepare(many, Limits())
+    after = picture(many)
+    assert before.width != after.width
+    drawn = sketch(LARGE)
+    assert (after.width, after.height) == (layering.by_graphlay(drawn, sizes_of(drawn)).width, after.height)  # type: ignore[union-attr]
+    assert len(after.lines) == sum(map(len, LARGE.values()))
+
+
+def test_a_process_that_takes_too_long_leaves_our_own_layout_and_is_not_asked_again() -> None:
+    layering._kept.clear()
+    many = rows(LARGE)
+    plain = picture(many)
+    prepare(many, Limits(page_layout=0.000_001))
+    prepare(many, Limits())
+    assert picture(many) == plain
+
+
+def test_few_layouts_are_kept() -> None:
+    layering._kept.clear()
+    for number in range(layering.KEPT + 9):
+        one = sketch({str(step): () for step in range(number + 1)})
+        layering.keep(one, (), layering.Laid(1, 1, (), ()))
+    assert len(layering._kept) == layering.KEPT
+    layering._kept.clear()
 
 
 def test_a_text_is_cut_to_its_width_with_an_ellipsis() -> None:

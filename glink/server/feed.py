@@ -36,19 +36,25 @@ class Feed:
         self._most_bytes, self._most_batches = limits.feed_bytes, limits.feed_batches
         self._batches: deque[list[Record]] = deque()
         self._entries: deque[Entry] = deque()
-        self._bytes = 0
+        self._bytes = self._dropped = 0
 
     def hear(self, records: list[Record]) -> None:
         """A durable batch; called by the conductor for each, in order."""
         if self.listeners:
             if len(self._batches) < self._most_batches:
                 self._batches.append(records)
+            else:
+                self._dropped = records[-1]["seq"]
             self._wake()
 
     def turn(self) -> None:
         """Take over what was heard."""
         for _ in range(len(self._batches)):
             self._keep(self._batches.popleft())
+        if self._dropped > self._last:
+            # there was no room for the newest: readers turn to the bus now, not only when more happens
+            self._last = self._dropped
+            self.forget()
 
     def forget(self) -> None:
         """Nobody listens any more."""

@@ -126,3 +126,20 @@ def test_the_handler_is_told_who_asks(small: Small) -> None:
     assert (small.calls[-1].who.name, small.calls[-1].project) == ("writer", "team-a/x")
     small.post("/write", NOTE, MAIN)
     assert small.calls[-1].who.name == "api"
+
+
+def test_a_body_is_authorised_before_its_handler_sees_it(tmp_path) -> None:
+    """Every project that it names; a handler that checks nothing is safe."""
+    from glink.permit import Scope
+    from glink.server.route import Reply, Route
+    from tests.unit.server.small import Note
+
+    route = Route("POST", "/all", Scope.WRITE, lambda call: Reply.json(call.projects), "all", body=list[Note])
+    small = Small(tmp_path, more=(route,))
+    other = {**NOTE, "project": "team-b/x"}
+    try:
+        assert small.post("/all", [NOTE, NOTE], WRITER).json == ["team-a/x"]
+        assert small.post("/all", [NOTE, other], WRITER).status == 403
+        assert small.post("/all", [NOTE, other], MAIN).json == ["team-a/x", "team-b/x"]
+    finally:
+        small.close()

@@ -141,6 +141,22 @@ def test_what_is_not_kept_any_more_is_a_gap() -> None:
     assert (seqs(just.more(100, 10**6)), just.gap) == ([10, 11, 12], False)
 
 
+def test_a_bus_that_grows_while_it_is_read_changes_no_end_and_repeats_nothing() -> None:
+    """What became durable after the reading began is not in an answer, and once in a stream."""
+
+    class Growing:
+        durable_seq = 3
+
+        def replay(self, after: int, project: str | None):
+            return (record(seq) for seq in range(after + 1, 6))
+
+    answer = Reading(Growing(), Choice(ALL), Form.LINES, after=0, end=3, left=None)
+    assert (seqs(answer.more(100, 10**6)), answer.done) == ([1, 2, 3], True)
+    stream = Reading(Growing(), Choice(ALL), Form.LINES, after=0, end=None, left=None)
+    assert (seqs(stream.more(100, 10**6)), stream.cursor) == ([1, 2, 3, 4, 5], 5)
+    assert stream.more(100, 10**6) == b""
+
+
 DEEDS = st.lists(
     st.one_of(
         st.tuples(st.just("hear"), st.integers(1, 5)),
@@ -154,15 +170,16 @@ DEEDS = st.lists(
 @given(DEEDS, st.integers(50, 2_000))
 @settings(max_examples=300)
 def test_the_end_of_the_log_is_whole_or_not_offered(deeds: list[tuple[str, int]], size: int) -> None:
-    """Whoever asks gets every record after a seq that it listened since, or is sent to the bus: never a part."""
+    """Whoever asks gets every record after a seq that it listened since, or is sent to the bus: never a part, never late."""
     feed = Feed(0, Limits(feed_bytes=size, feed_batches=4), wake=lambda: None)
-    durable, since = 0, None
+    durable, said, since = 0, 0, None
     for deed, count in deeds:
         if deed in ("hear", "miss"):
             batch = [record(durable + 1 + n) for n in range(count)]
             durable += count
             if deed == "hear":
                 feed.hear(batch)
+                said = durable if since is not None else said
         elif deed == "turn":
             feed.turn()
         elif deed == "forget" and not feed.listeners:
@@ -178,6 +195,7 @@ def test_the_end_of_the_log_is_whole_or_not_offered(deeds: list[tuple[str, int]]
             if found is not None:
                 got = [one.seq for one in found]
                 assert got == list(range(seq + 1, seq + 1 + len(got)))
+                assert deed != "turn" or seq + len(got) >= said
 
 
 def test_while_nobody_listens_nothing_is_kept() -> None:

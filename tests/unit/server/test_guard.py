@@ -154,8 +154,9 @@ def test_the_verb_is_matched_from_the_right(small: Small) -> None:
 
 def test_a_path_is_unescaped_once() -> None:
     assert path_of("/a/%C3%A9?x=%2e") == "/a/\xc3\xa9"
-    with pytest.raises(HttpProblem):
-        path_of("/a%252e")
+    for refused in ("/a%252e", "/a/../b", "/a%2F..%2Fb", "/./a", "/.."):
+        with pytest.raises(HttpProblem):
+            path_of(refused)
 
 
 @pytest.mark.parametrize(

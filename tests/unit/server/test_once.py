@@ -110,13 +110,14 @@ def test_the_oldest_answers_make_room_and_what_is_under_way_stays() -> None:
         go.wait(10)
         return deed()
 
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as again:
         first = pool.submit(once.answer, "ana", "slow", "d", slow)
         assert entered.wait(10)
         for number in range(5):
             once.answer("ana", f"k{number}", "d", deed)
         assert once.answer("ana", "k4", "d", deed).body == b"5"
         assert once.answer("ana", "k0", "d", deed).body == b"6"
+        second = again.submit(once.answer, "ana", "slow", "d", deed)
         go.set()
-        assert first.result(10).body == b"7"
+        assert first.result(10).body == second.result(10).body == b"7"
     assert once.answer("ana", "k0", "d", deed).body == b"6"

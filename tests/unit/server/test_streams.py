@@ -134,10 +134,12 @@ def test_choices_are_kept_apart(stage: Stage) -> None:
     """Equal ones share their bytes, different ones do not."""
     note = stage.open(choice=Choice(ALL, types=types_of("note.*")))
     same = stage.open(choice=Choice(ALL, types=types_of("note.*")))
+    third = stage.open(choice=Choice(ALL, project="p"))
     other = stage.open(choice=Choice(ALL, project="p"), form=Form.EVENTS)
     stage.stored.write({"type": "note.a", "project": "q"}, {"type": "order.b", "project": "p"}, {"type": "note.c"})
     assert [one["type"] for one in lines(note, 2)] == ["note.a", "note.c"]
     assert [one["type"] for one in lines(same, 2)] == ["note.a", "note.c"]
+    assert [one["type"] for one in lines(third, 1)] == ["order.b"]
     told = b""
     while b"\n\n" not in told:
         told += other.recv(1 << 16)
@@ -203,6 +205,27 @@ def test_a_client_that_leaves_gives_its_place_back(stage: Stage) -> None:
     for one in clients[:4]:
         one.close()
     assert wait_for(lambda: len(stage.streams) == 1, seconds=10)
+    assert stage.streams._feed.listeners == 1
+    clients[4].close()
+    assert wait_for(lambda: len(stage.streams) == 0, seconds=10)
+    assert stage.streams._feed.listeners == 0
+
+
+@pytest.mark.parametrize("limits", [{"feed_bytes": 2_000}, {"feed_batches": 1}])
+def test_a_burst_that_is_too_much_to_hold_is_read_from_the_bus(tmp_path: Path, limits: dict[str, int]) -> None:
+    """By a reader who was up to date, without a gap."""
+    stage = Stage(tmp_path, **limits)
+    try:
+        client = stage.open()
+        stage.stored.notes(1)
+        assert seqs(lines(client, 1)) == [1]
+        for _ in range(10):
+            stage.stored.notes(50)
+        assert seqs(lines(client, 500)) == list(range(2, 502))
+        stage.stored.notes(1)
+        assert seqs(lines(client, 1)) == [502]
+    finally:
+        stage.close()
 
 
 def test_a_client_that_talks_into_a_stream_is_dropped(stage: Stage) -> None:

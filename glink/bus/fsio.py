@@ -196,6 +196,17 @@ def discard(disk: Disk, path: Path) -> None:
         return
 
 
+def sync_names(disk: Disk, path: Path) -> None:
+    """The names of the folder and of those above it: whoever made them may have ended before they were on the disk."""
+    for folder in path.parents:
+        try:
+            disk.fsync_dir(folder)
+        except OSError as error:
+            if error.errno not in {errno.EACCES, errno.EPERM, errno.EINVAL}:
+                raise
+            return  # not ours, so not made by us
+
+
 def make_folder(disk: Disk, path: Path) -> None:
     """The folder and those above it, each entry synced into its parent."""
     missing = []

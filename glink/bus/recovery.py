@@ -15,7 +15,7 @@ from pathlib import Path
 
 from glink.bus import marks, record, redact, retention, segment
 from glink.bus.checkpoints import read_manifest
-from glink.bus.fsio import Disk, chunks, discard, make_folder, write_on
+from glink.bus.fsio import Disk, chunks, discard, make_folder, sync_names, write_on
 from glink.bus.segment import Header, Prefix
 from glink.errors import BusCorrupt
 from glink.limits import Limits
@@ -42,6 +42,8 @@ def recover(disk: Disk, bus: Path, *, time: str, limits: Limits) -> Recovered:
     has_format = marks.check_format(disk, bus)
     for folder in FOLDERS:
         make_folder(disk, bus / folder)
+    if not has_format:
+        sync_names(disk, bus / "blobs" / "sha256")
     redact.finish(disk, bus)
     clean, floor = marks.read_clean(disk, bus), known_floor(disk, bus)
     epoch = marks.read_epoch(disk, bus) + 1

@@ -10,7 +10,8 @@ make its files' bytes durable. Rules: POSIX's, not those of one kind file system
     after = disk.power_cut(Random(seed))    # a new disk that holds one legal survivor
     again = disk.killed()           # or: only the process died, and the page cache lives on
 
-A sync that is made to fail (`fail`) drops what it was to write: the pages look clean and never reach the disk.
+A sync that is made to fail (`fail`) drops what it was to write: the pages look clean and never reach the disk. A write
+that is made to fail has written a half.
 """
 
 from __future__ import annotations
@@ -130,15 +131,13 @@ class SimulatedDisk(Disk):
         return bytes(self._opened[fd].node.data[offset : offset + size])
 
     def write(self, fd: int, data: bytes | memoryview) -> int:
-        self._called("write")
         opened = self._opened[fd]
-        _write(opened.node, bytes(data), opened.position)
+        self._put("write", opened.node, bytes(data), opened.position)
         opened.position += len(data)
         return len(data)
 
     def pwrite(self, fd: int, data: bytes | memoryview, offset: int) -> int:
-        self._called("pwrite")
-        _write(self._opened[fd].node, bytes(data), offset)
+        self._put("pwrite", self._opened[fd].node, bytes(data), offset)
         return len(data)
 
     def fdatasync(self, fd: int) -> None:
@@ -247,6 +246,14 @@ class SimulatedDisk(Disk):
         number = self.fail(kind, self.calls)
         if number is not None:
             raise OSError(number, os.strerror(number), kind)
+
+    def _put(self, kind: str, node: Node, data: bytes, offset: int) -> None:
+        try:
+            self._called(kind)
+        except OSError:
+            _write(node, data[: len(data) // 2], offset)
+            raise
+        _write(node, data, offset)
 
     def _sync(self, kind: str, node: Node) -> None:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,29 +105,40 @@ def counted(bus: Bus) -> Counter[str]:
 def first_day(story: Story, disk: Disk) -> None:
     """A new bus, two batches, a clean stop."""
     bus = story.open(disk)
-    story.commit(bus, "p", "q")
-    story.commit(bus, "p")
-    bus.close()
+    for deed in (lambda: story.commit(bus, "p", "q"), lambda: story.commit(bus, "p"), bus.close):
+        attempt(deed)
 
 
 def second_day(story: Story, disk: Disk) -> None:
     """Batches of several sectors, checkpoints, and an end without a stop."""
     bus = story.open(disk)
-    story.commit(bus, "q", "p", pad=300)
-    story.save(bus)
-    story.commit(bus, "p")
-    bus.close(clean=False)
+    for deed in (
+        lambda: story.commit(bus, "q", "p", pad=300),
+        lambda: story.save(bus),
+        lambda: story.commit(bus, "p"),
+        lambda: bus.close(clean=False),
+    ):
+        attempt(deed)
 
 
 def third_day(story: Story, disk: Disk) -> None:
     """A roll, checkpoints over older ones, a trim, a clean stop."""
     story.time.at += DAY
     bus = story.open(disk)
-    story.commit(bus, "p", "q", "p", pad=400)
-    story.save(bus)
-    story.trim(bus)
-    story.commit(bus, "q")
-    bus.close()
+    for deed in (
+        lambda: story.commit(bus, "p", "q", "p", pad=400),
+        lambda: story.save(bus),
+        lambda: story.trim(bus),
+        lambda: story.commit(bus, "q"),
+        bus.close,
+    ):
+        attempt(deed)
+
+
+def attempt(deed: Callable[[], None]) -> None:
+    """The daemon goes on after an error of the disk, as far as the bus lets it."""
+    with suppress(BusError):
+        deed()
 
 
 Chapter = Callable[[Story, Disk], None]
@@ -184,8 +196,5 @@ def _prove_checkpoints(story: Story, bus: Bus, *, manifest: bool) -> None:
 
 
 def play(story: Story, disk: Disk, chapter: Chapter) -> None:
-    """A chapter as a daemon lives it: an error of the disk ends the chapter's deed, and nothing else."""
-    try:
-        chapter(story, disk)
-    except BusError:
-        return
+    """A chapter on a disk that may not even let the bus be opened."""
+    attempt(lambda: chapter(story, disk))

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 from glink import collector
@@ -34,7 +34,6 @@ from glink.wiring import actor, chosen, enroll, resume_clock, source_of, surroun
 
 STUCK_SECONDS = 10.0
 ASK_SECONDS = 60.0
-SEEN_SECONDS = 15.0  # a git command at work is waited for, so a look may take that long
 
 
 @dataclass
@@ -50,6 +49,7 @@ class Engine:
     channel: Channel | None = None
     url: str = ""
     _records: bool = field(default=True)
+    _last_looks: Lock = field(default_factory=Lock)
 
     @classmethod
     def open(
@@ -131,7 +131,8 @@ class Engine:
     def tell_seeing(self, verb: str, project: str, arguments: dict[str, Any], by: str) -> dict[str, Any]:
         """`ask`, with what the files say now where that matters."""
         if verb in ("sync", "run", "release"):
-            self.source.look().wait(SEEN_SECONDS)
+            # What was saved before somebody asked is what they asked for.
+            self.source.look(self.config.limits.git_lock)
         return self.ask(verb, project, arguments, by=by)
 
     def ask(self, verb: str, project: str, arguments: dict[str, Any] | None = None, *, by: str = "") -> dict[str, Any]:
@@ -151,9 +152,12 @@ class Engine:
 
     def look(self, question: Callable[[View], Any]) -> Any:
         """What the conductor's own view answers, once what it sees is durable. Not from the conductor's thread."""
-        item = Look(question=lambda: question(self.view()))
-        self.inbox.put(item)
-        return item.wait(ASK_SECONDS)
+        if not self.conductor.over:
+            item = Look(question=lambda: question(self.view()))
+            self.inbox.put(item)
+            return item.wait(ASK_SECONDS)
+        with self._last_looks:
+            return question(self.view())
 
     def view(self) -> View:
         """This moment, for the conductor's thread."""

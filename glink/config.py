@@ -12,10 +12,11 @@ import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from glink import digest
 from glink.errors import InvalidInput, Problem
@@ -27,10 +28,12 @@ from glink.loading.document import Path as Where
 from glink.loading.folder import Folder, UnreadableError
 from glink.loading.mistakes import Mistake, mistakes, unknown
 from glink.loading.salvage import as_far_as_right
-from glink.loading.settings import AgentKeys, CommandKeys, ConfigFile, TokenKeys
-from glink.loading.vocabulary import AGENT_NAME
+from glink.loading.settings import AgentKeys, CommandKeys, ConfigFile, ReporterKeys, TokenKeys
+from glink.loading.vocabulary import AGENT_NAME, Strict
 from glink.loading.yamltext import read_yaml
 from glink.permit import TokenSpec
+from glink.reporters.news import Kind
+from glink.reporters.rules import ReporterSpec, Rules
 from glink.roster import AgentSpec, CommandSpec
 
 FILE_NAME: Final = "glink-config.yaml"
@@ -42,6 +45,16 @@ _SECRET_NAME: Final = re.compile(
 )
 # These keys of a kind do not decide what it answers.
 _NO_PROFILE: Final = frozenset({"exit_record", "url", "headers", "headers_env"})
+
+Common = TypeVar("Common", AgentKeys, ReporterKeys)
+
+
+class Registry(Protocol):
+    """The kinds of something: of agents, of reporters."""
+
+    def kinds(self) -> tuple[str, ...]: ...
+
+    def options_model(self, kind: str) -> type[BaseModel]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +75,7 @@ class Config:
     network: bool
     host: str
     port: int
-    reporting: tuple[Mapping[str, Any], ...]
+    reporting: tuple[ReporterSpec, ...]
     agents: Mapping[str, AgentSpec]
     commands: Mapping[str, CommandSpec]
     concurrency: int
@@ -151,6 +164,7 @@ class _Reading:
         limits = self._limits(file.limits)
         agents = {name: spec for name, keys in file.agents.items() if (spec := self._agent(name, keys)) is not None}
         commands = {name: _command(name, keys) for name, keys in file.commands.items()}
+        reporting = [told for index, keys in enumerate(file.reporting) if (told := self._reporter(index, keys))]
         environ = self._environ
         api_token = self._api_token()
         bus = self._base / (environ.get("GLINK_BUS_DIR") or file.bus.dir)
@@ -165,7 +179,7 @@ class _Reading:
             network=file.bus.network,
             host=environ.get("GLINK_HOST") or file.server.host,
             port=self._port(file.server.port),
-            reporting=tuple(reporter.model_dump() for reporter in file.reporting),
+            reporting=tuple(reporting),
             agents=agents,
             commands=commands,
             concurrency=file.concurrency or limits.concurrency,
@@ -176,7 +190,9 @@ class _Reading:
             hosts=tuple(file.server.hosts),
             tokens=self._tokens(file.tokens),
             api_token=api_token,
-            secrets=_secrets([*agents.values(), *commands.values()], environ, api_token),
+            secrets=_secrets(
+                [*agents.values(), *commands.values()], [*agents.values(), *reporting], environ, api_token
+            ),
         )
         if self._problems:
             raise InvalidInput(self._problems)
@@ -236,23 +252,16 @@ class _Reading:
         if not AGENT_NAME.fullmatch(name):
             cure = "write letters, digits, ., _ and - (63 at most)"
             self._report([Mistake(where, "is not a name of an agent", cure, at_key=True)])
-        if not isinstance(keys, dict):
-            self._report([Mistake(where, "must be a mapping", "write {type: ...}")])
+        from glink.agents import registry
+
+        found = self._of_a_kind(where, keys, AgentKeys, "kind of agent", registry)
+        if found is None:
             return None
-        general = {key: value for key, value in keys.items() if key in AgentKeys.model_fields}
-        options = {key: value for key, value in keys.items() if key not in AgentKeys.model_fields}
-        common: AgentKeys | None = None
-        try:
-            common = AgentKeys.model_validate(general)
-        except ValidationError as error:
-            self._report(mistakes(error, general, AgentKeys, where))
-        kind = keys.get("type")
-        if not isinstance(kind, str) or not self._options(where, kind, options) or common is None:
-            return None
+        common, options = found
         deciding = {key: value for key, value in options.items() if key not in _NO_PROFILE}
         return AgentSpec(
             name=name,
-            kind=kind,
+            kind=common.type,
             options=options,
             env=tuple(common.env),
             allow={key: tuple(values) for key, values in common.allow.items()},
@@ -260,22 +269,56 @@ class _Reading:
             retry=written(common.retry),
             timeout=written(common.timeout),
             projects=tuple(common.projects),
-            profile=digest.brief(canonical({"kind": kind, "options": deciding})),
+            profile=digest.brief(canonical({"kind": common.type, "options": deciding})),
         )
 
-    def _options(self, where: Where, kind: str, options: dict[str, Any]) -> bool:
-        """Whether the keys of the kind are right."""
-        from glink.agents.registry import kinds, options_model
+    def _reporter(self, index: int, keys: Any) -> ReporterSpec | None:
+        from glink.reporters import registry
 
+        where = ("reporting", index)
+        found = self._of_a_kind(where, keys, ReporterKeys, "kind of reporter", registry)
+        if found is None:
+            return None
+        common, options = found
+        for place, glob in enumerate(common.when or ()):
+            if not any(fnmatchcase(kind, glob) for kind in Kind):
+                self._report([Mistake((*where, "when", place), *unknown("news", glob, list(Kind)))])
+        rules = Rules(tuple(common.when) if common.when else None, common.labels, tuple(common.projects), common.group)
+        return ReporterSpec(common.type, options, rules)
+
+    def _of_a_kind(
+        self, where: Where, keys: Any, model: type[Common], word: str, registry: Registry
+    ) -> tuple[Common, dict[str, Any]] | None:
+        """The keys that every kind has, and those of this one; None when something is wrong with them."""
+        if not isinstance(keys, dict):
+            self._report([Mistake(where, "must be a mapping", "write {type: ...}")])
+            return None
+        general = {key: value for key, value in keys.items() if key in model.model_fields}
+        options = {key: value for key, value in keys.items() if key not in model.model_fields}
+        common: Common | None = None
         try:
-            model = options_model(kind)
+            common = model.model_validate(general)
+        except ValidationError as error:
+            self._report(mistakes(error, general, model, where))
+        kind = keys.get("type")
+        if not isinstance(kind, str):
+            return None
+        right = self._options(where, kind, options, model, word, registry)
+        return (common, options) if right and common is not None else None
+
+    def _options(
+        self, where: Where, kind: str, options: dict[str, Any], beside: type[Strict], word: str, registry: Registry
+    ) -> bool:
+        """Whether the keys of the kind are right."""
+        try:
+            model = registry.options_model(kind)
         except KeyError:
-            self._report([Mistake((*where, "type"), *unknown("kind of agent", kind, kinds()))])
+            self._report([Mistake((*where, "type"), *unknown(word, kind, registry.kinds()))])
             return False
         try:
             model.model_validate(options)
         except ValidationError as error:
-            self._report(mistakes(error, options, model, where, beside=AgentKeys))
+            self._report(mistakes(error, options, model, where, beside=beside))
             return False
         return True
 
@@ -313,9 +356,22 @@ def _command(name: str, keys: CommandKeys) -> CommandSpec:
 
 
 def _secrets(
-    declared: Iterable[AgentSpec | CommandSpec], environ: Mapping[str, str], api_token: str | None
+    declared: Iterable[AgentSpec | CommandSpec],
+    made: Iterable[AgentSpec | ReporterSpec],
+    environ: Mapping[str, str],
+    api_token: str | None,
 ) -> tuple[str, ...]:
+    """Values of variables that look like secrets by their name, and of all that a key ending in `_env` names.
+
+    Such a key is there for what must not be written down. Of `Bearer abc` the last word alone is a secret as well.
+    """
     names = {name for spec in declared for name in spec.env}
     values = {environ.get(name, "") for name in names if _SECRET_NAME.search(name.upper())} | {api_token or ""}
+    for spec in made:
+        for key, named in spec.options.items():
+            if key.endswith("_env"):
+                for name in named.values() if isinstance(named, Mapping) else (named,):
+                    whole = environ.get(str(name), "")
+                    values |= {whole, whole.rpartition(" ")[2]}
     # The longest first: a secret that begins with another one is replaced whole.
     return tuple(sorted((one for one in values if len(one) >= _SECRET_CHARACTERS), key=lambda one: (-len(one), one)))

@@ -102,7 +102,7 @@ class Call:
                     request.method,
                     request.address.target,
                     request.body,
-                    {"Accept-Encoding": "identity", **request.headers},
+                    {"Accept-Encoding": "identity", "Connection": "close", **request.headers},
                     preload_content=False,
                     decode_content=False,
                 )

@@ -59,7 +59,7 @@ class Limits:
     poll: float = 2.0
     poll_answer: float = 60.0
     # reporters
-    report_queue: int = 1_000
+    report_queue: int = 10_000
     report_group: int = 100
     report_characters: int = 4_000
     report_reply_bytes: int = 64 << 10
@@ -101,6 +101,7 @@ class Limits:
     # the status page
     page_seconds: float = 5.0
     page_records: int = 20_000
+    page_batches: int = 10_000
     page_runs: int = 20
     page_events: int = 30
     page_attempts: int = 2_000

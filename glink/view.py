@@ -102,6 +102,31 @@ class View:
             view.desk(name)
         return view
 
+    @classmethod
+    def at(cls, config: Config, names: Sequence[str] = (), *, seq: int | None = None, time: str | None = None) -> View:
+        """What was known after a record, or at a time (as on the bus); the workflows are those that were in force then.
+
+        Raises NoState for a moment that is not, or not any more, on the bus.
+        """
+        reader = BusReader(config.bus_dir, limits=config.limits)
+        memory = Memory.until(reader, seq=seq, time=time)
+        first = reader.first_seq
+        if memory.seq < first or (first > 1 and not _is_carried(reader, first, memory.seq)):
+            raise NoState(f"the bus begins at record {first}, and not all of that moment is known from there")
+        world, clock = memory.world, SystemClock()
+        enroll(world, config)
+        desks = {name: Desk(name, state) for name, state in memory.states.items() if chosen(names)(name)}
+        surroundings = surroundings_of(reader.blobs.get, desks)
+        for desk in desks.values():
+            workflow = surroundings.earlier(desk.state.content) if desk.state.content else None
+            if workflow is not None and not desk.state.orphaned:
+                desk.seat(workflow, world, config.limits, surroundings)
+        view = cls(desks, world, world.revision, reader, clock, surroundings, config.work_dir, seq=memory.seq)
+        view.known = frozenset(memory.states)
+        for name in names:
+            view.desk(name)
+        return view
+
     def _seat_files(self, config: Config) -> None:
         for name, loaded in self.loaded.items():
             desk = self.desks.setdefault(name, Desk(name, ProjectState(name)))
@@ -127,6 +152,16 @@ class View:
         workflow = self.surroundings.earlier(desk.state.content)
         if workflow is not None:
             desk.seat(workflow, self.world, config.limits, self.surroundings)
+
+
+def _is_carried(reader: BusReader, first: int, seq: int) -> bool:
+    """Whether the trim that made the bus begin at `first` had carried everything by then."""
+    through = {
+        record["data"]["through"] + 1: record["seq"]
+        for record in reader.replay(0, project="")
+        if record["type"] == "log.trimmed"
+    }
+    return seq >= through.get(first, 0)
 
 
 def _reader(config: Config, *, need_bus: bool) -> BusReader | None:

@@ -54,7 +54,9 @@ def in_words(reason: str, *, holder: str = "", detail: str = "", due: str | None
 
 def escaped(text: str) -> str:
     """The text with control characters shown, so that no agent's text can steer a terminal or break a line of a log."""
-    return "".join(one if one.isprintable() or one == " " else _shown(one) for one in text)
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else _shown(one) for one in text)
 
 
 def escaped_block(text: str) -> str:

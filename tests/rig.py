@@ -159,12 +159,12 @@ class Rig:
         self.turn()
         return request.wait(0)
 
-    def succeed(self, fence: int, output: Any = None) -> None:
+    def succeed(self, fence: int, output: Any = None, seconds: float = 0.0) -> None:
         """The agent answers; by default with the text it was given."""
         job = self.hands.jobs.pop(fence)
         body = job.task.text if output is None else output
         raw = body.encode() if isinstance(body, str) else canonical(body)
-        data = {"digest": digest.brief(raw), "output": body, "seconds": 0.0}
+        data = {"digest": digest.brief(raw), "output": body, "seconds": seconds}
         self.inbox.put(Result(job.task.project, job.task.step, fence, job.agent, "step.succeeded", data))
 
     def fail(self, fence: int, cls: str = "transient", code: str = "x", message: str = "it broke", **more: Any) -> None:

@@ -5,6 +5,7 @@ Called by `questions`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from difflib import unified_diff
@@ -96,21 +97,27 @@ class _Telling:
     def _chain(
         self, board: Board | None, step: str, causes: Iterable[Cause]
     ) -> list[tuple[dict[str, Any], tuple[Cause, ...], Ran | None]]:
-        """The steps before this one that are not simply up to date, or whose answer changed it, nearest first."""
+        """The steps before this one that do not simply stand or wait, or whose answer changed it, nearest first."""
         chain: dict[str, tuple[dict[str, Any], tuple[Cause, ...], Ran | None]] = {}
         if board is None:
             return []
         blamed = {one for cause in causes for one in cause.steps}
-        queue = [*board.workflow.graph.parents[step], *blamed]
+        queue = deque([*board.workflow.graph.parents[step], *blamed])
+        seen: set[str] = set()
         while queue and len(chain) < MAX_CHAIN:
-            one = queue.pop(0)
-            if one in chain or (one not in blamed and self._rows[one].reason == "up_to_date"):
+            one = queue.popleft()
+            reason = self._rows[one].reason
+            if one in seen or (one not in blamed and reason == "up_to_date"):
                 continue
+            seen.add(one)
+            queue.extend(board.workflow.graph.parents[one])
+            if reason == "waiting_for":
+                continue  # whom it waits for says more
             now, before = tuple(pending(board, one)), ran(board, one, self._record)
             chain[one] = ({"step": one, **_told(self._rows[one])}, now, before)
             more = {step for cause in (*now, *(before.causes if before else ())) for step in cause.steps}
             blamed |= more
-            queue.extend([*board.workflow.graph.parents[one], *more])
+            queue.extend(more)
         return list(chain.values())
 
     def _record(self, seq: int) -> Record | None:

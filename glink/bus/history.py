@@ -86,6 +86,8 @@ class History:
         try:
             size = end.offset if firsts[-1] == end.first else self._disk.fstat(fd).st_size
             line = self._line(fd, header, seq, size)
+            if firsts[-1] != end.first and (line is None or not record.is_intact(line, header.id)):
+                line = self._survivor(fd, header, seq) or line
         finally:
             self._disk.close(fd)
         if line is None:
@@ -162,7 +164,7 @@ class History:
         seal = self._seal(fd, header)
         if seal.last <= after:
             return
-        if project is not None:
+        if project is not None and not seal.damaged:
             found = self.index_of(fd, header, seal)
             yield from self._picked(fd, header, found, seal.start, project, after)
             return
@@ -171,7 +173,7 @@ class History:
                 f"{self._path(header)}: damaged: records {header.first}-{seal.last} or some of them are lost"
             )
         if seal.damaged:
-            yield from self._survivors(fd, header, seal, after)
+            yield from self._survivors(fd, header, seal, after, project)
         else:
             yield from self._decoded(fd, self._locate(fd, header, after, seal.start), seal.start, after)
 
@@ -185,10 +187,17 @@ class History:
                 records = [found for found in records if found["seq"] > after]
             yield from records
 
-    def _survivors(self, fd: int, header: Header, seal: Seal, after: int) -> Iterator[Record]:
+    def _survivor(self, fd: int, header: Header, seq: int) -> bytes | None:
+        seal = self._seal(fd, header)
+        if not seal.damaged:
+            return None
+        lines = segment.survivors(self._disk, fd, header, seal.start, self._longest)
+        return next((line for _, line in lines if record.seq_of(line) == seq), None)
+
+    def _survivors(self, fd: int, header: Header, seal: Seal, after: int, project: str | None) -> Iterator[Record]:
         """What is left of a segment whose loss was accepted."""
         for _, line in segment.survivors(self._disk, fd, header, seal.start, self._longest):
-            if record.seq_of(line) > after:
+            if record.seq_of(line) > after and (project is None or index.project_of(line) == project):
                 yield loads(line)
 
     def _picked(self, fd: int, header: Header, found: Index, end: int, project: str, after: int) -> Iterator[Record]:

@@ -71,6 +71,11 @@ def seq_of(line: bytes) -> int:
     return int(found[1]) if found else -1
 
 
+def starts(data: bytes) -> Iterator[re.Match[bytes]]:
+    """Whatever looks like the beginning of a record; group 1 is its seq."""
+    return _START.finditer(data)
+
+
 def whole_records(window: bytes, seed: int, longest: int) -> Iterator[Found]:
     """Every intact record in `window`, found by bytes: newlines may be among what is damaged.
 
@@ -79,7 +84,7 @@ def whole_records(window: bytes, seed: int, longest: int) -> Iterator[Found]:
     """
     ends = [(found.start("crc"), int(found["value"], 16)) for found in _END.finditer(window)]
     reached = 0
-    for start in _START.finditer(window):
+    for start in starts(window):
         begin = start.start()
         while reached < len(ends) and ends[reached][0] < begin:
             reached += 1

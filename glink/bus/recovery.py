@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from glink.bus import marks, record, retention, segment
+from glink.bus import marks, record, redact, retention, segment
 from glink.bus.checkpoints import read_manifest
 from glink.bus.fsio import Disk, chunks, discard, make_folder, write_on
 from glink.bus.segment import Header, Prefix
@@ -42,6 +42,7 @@ def recover(disk: Disk, bus: Path, *, time: str, limits: Limits) -> Recovered:
     has_format = marks.check_format(disk, bus)
     for folder in FOLDERS:
         make_folder(disk, bus / folder)
+    redact.finish(disk, bus)
     clean, floor = marks.read_clean(disk, bus), known_floor(disk, bus)
     epoch = marks.read_epoch(disk, bus) + 1
     events = bus / "events"

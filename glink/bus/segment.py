@@ -155,7 +155,12 @@ def create(disk: Disk, events: Path, *, first: int, epoch: int, time: str, previ
 def read_header(disk: Disk, fd: int, path: Path) -> Header:
     """Raises BusCorrupt for a damaged header and BusFormat for a newer one."""
     line, newline, _ = disk.pread(fd, _HEADER_BYTES, 0).partition(b"\n")
-    fields = _fields(line) if newline and record.is_intact(line, 0) else {}
+    return parse_header(line if newline else b"", path)
+
+
+def parse_header(line: bytes, path: Path) -> Header:
+    """The header from its line (without newline), as the one of the file at `path`; raises as `read_header`."""
+    fields = _fields(line) if line and record.is_intact(line, 0) else {}
     if fields.get("glink") != "segment":
         raise BusCorrupt(f"{path}: the segment's header (byte 0) is damaged; its records cannot be checked")
     if fields.get("format") != FORMAT:
@@ -282,9 +287,16 @@ class Walk:
         return self.at < self._end
 
 
-def intact_prefix(disk: Disk, fd: int, header: Header) -> Prefix:
-    """Walks the whole segment to the first byte that is not as it was written, or to its end."""
-    walk = Walk(disk, fd, header, start=header.size, end=disk.fstat(fd).st_size)
+def intact_prefix(disk: Disk, fd: int, header: Header, end: int | None = None) -> Prefix:
+    """Walks the whole segment to the first byte that is not as it was written, or to its end.
+
+    A seal that says `damaged` vouches for the bytes before it as they are: their loss was accepted.
+    """
+    size = disk.fstat(fd).st_size if end is None else end
+    seal = read_seal(disk, fd, header) if end is None else None
+    if seal is not None and seal.damaged and digest_of(disk, fd, seal.start) == seal.sha256:
+        return Prefix(end=size, seq=seal.last, crc=seal.previous, epoch=header.epoch, sealed=True)
+    walk = Walk(disk, fd, header, start=header.size, end=size)
     last = b""
     for line in walk:
         last = line

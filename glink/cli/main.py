@@ -35,6 +35,12 @@ VERBS = (
     "delete",
     "worker",
     "schema",
+    "fsck",
+    "repair",
+    "backup",
+    "restore",
+    "gc",
+    "redact",
 )
 
 
@@ -66,6 +72,9 @@ def run(arguments: Sequence[str]) -> int:
     verb = next((one for one in arguments if not one.startswith("-")), "")
     app = application((verb,) if verb in VERBS else VERBS)
     as_json = "--json" in arguments
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed by whoever started us
+            setattr(sys, stream, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     try:
         code = app(list(arguments), standalone_mode=False)
         return code if isinstance(code, int) else 0

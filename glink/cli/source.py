@@ -6,7 +6,7 @@ Both answer the same questions with the same data, so a verb prints the same for
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,14 +42,19 @@ class Source(Protocol):
 
 
 class Local:
-    """This machine's bus directory, and the daemon that holds it if there is one."""
+    """This machine's bus directory, and the daemon that holds it if there is one.
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    `then` names a moment of the past to answer from: {"seq": …} or {"time": …}.
+    """
+
+    def __init__(self, config: Config, then: Mapping[str, Any] | None = None) -> None:
+        self.config, self._then = config, then
 
     def ask(self, question: str, **arguments: Any) -> Any:
         project = arguments.get("project")
         names = [project] if project is not None else []
+        if self._then is not None:
+            return answer(View.at(self.config, names, **self._then), question, **arguments)
         return answer(View.take(self.config, names, need_bus=QUESTIONS[question].needs_bus), question, **arguments)
 
     def do(self, verb: str, project: str, arguments: dict[str, Any]) -> dict[str, Any]:

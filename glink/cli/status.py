@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -17,14 +18,16 @@ from glink.cli.shell import (
     show,
     table,
 )
-from glink.cli.source import Source, source_of
-from glink.errors import Problem
+from glink.cli.source import Local, Source, source_of
+from glink.clock import text_of
+from glink.errors import Problem, UsageError
 from glink.words import escaped, in_words
 
 
 def command(
     project: MaybeProject = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Print anew whenever something changes.")] = False,
+    at: Annotated[str | None, typer.Option(metavar="SEQ|TIME", help="As it was after that event, or then.")] = None,
     config: ConfigOption = None,
     server: ServerOption = None,
     token_file: TokenFileOption = None,
@@ -35,11 +38,27 @@ def command(
     Example: glink status hello-world
     """
     source = source_of(configured(config), server, token_file)
+    if at is not None:
+        source = _then(source, at)
     _print(source, project, json)
     if watch:
         since = max((record["seq"] for record in source.events(None, 0, follow=False, stop=lambda: False)), default=0)
         for _ in source.events(project, since, follow=True, stop=lambda: False):
             _print(source, project, json)
+
+
+def _then(source: Source, at: str) -> Source:
+    """The bus as it was: after a seq, or at a time in any form of ISO 8601 (UTC where it names no zone)."""
+    if not isinstance(source, Local):
+        raise UsageError("--at reads the bus directory: ask on its machine, without --server")
+    if at.isdigit():
+        return Local(source.config, {"seq": int(at)})
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        raise UsageError(f"--at {at}: write a seq (4711) or a time (2026-11-26T09:30)") from None
+    then = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return Local(source.config, {"time": text_of(then.timestamp())})
 
 
 def _print(source: Source, project: str | None, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Annotated
@@ -10,17 +11,21 @@ import typer
 
 from glink.app import Engine
 from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
+from glink.clock import SystemClock
 from glink.config import Config
 from glink.errors import BusError, UsageError
 from glink.project import find_projects
 from glink.reconciler.desk import Desk
 from glink.reconciler.survey import survey
 from glink.report import Health
-from glink.reporters.console import Console
+from glink.reporters import registry
+from glink.reporters.outlook import Outlook
 from glink.reporters.reporter import Reporters
+from glink.reporters.setting import Setting
 from glink.server.access import TOKEN_FILE, WARNING
 from glink.server.app import Api
 from glink.wiring import chosen, unknown_project
+from glink.words import escaped
 
 
 def command(
@@ -42,8 +47,11 @@ def command(
     if once and serve_only:
         raise UsageError("--once and --serve-only: take one of the two")
     wanted = [] if serve_only else _known(settings, projects or [])
-    reporters = Reporters([Console(sys.stderr if json else sys.stdout)] if settings.reporting else [])
-    engine = Engine.open(settings, wanted, watch=not once, serve_only=serve_only, listeners=[reporters.hear])
+    setting = Setting(os.environ, sys.stderr if json else sys.stdout, SystemClock(), settings.limits)
+    posts = registry.posts(settings.reporting, setting, _warn)
+    engine = Engine.open(settings, wanted, watch=not once, serve_only=serve_only)
+    reporters = Reporters(posts, Outlook(engine.conductor.desks, engine.conductor.world))
+    engine.conductor.listeners.append(reporters.hear)
     _obey_signals(engine, kill_on_stop)
     api = None if once else _serve(engine, projects[0] if projects else None)
     try:
@@ -60,6 +68,9 @@ def command(
         api.close()
     engine.close()
     reporters.close()
+    for one in reporters.tally():
+        if one.failed or one.dropped:
+            _warn(f"{one.name}: {one.failed} messages did not arrive, {one.dropped} events were dropped")
     return _result(engine, wanted, json) if once else 0
 
 
@@ -83,6 +94,10 @@ def _known(settings: Config, projects: list[str]) -> list[str]:
         if name not in found and name not in problems:
             raise UsageError(unknown_project(name, found))
     return projects
+
+
+def _warn(text: str) -> None:
+    print(f"glink: {escaped(text)}", file=sys.stderr, flush=True)
 
 
 def _obey_signals(engine: Engine, kill: bool) -> None:

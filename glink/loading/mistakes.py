@@ -24,6 +24,7 @@ _EXPECTED: Final = {
     "bool_type": "true or false",
     "list_type": "a list",
     "tuple_type": "a list",
+    "sequence_str": "a list",
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
@@ -106,7 +107,7 @@ def _mistake(error: ErrorDetails, document: Any, known: tuple[type[BaseModel], .
         expected = str(context.get("expected", "")).replace("'", "")
         guess = nearest(str(error["input"]), expected.replace(" or ", ", ").split(", "))
         return Mistake(full, f"must be {expected}", f'did you mean "{guess}"?' if guess else "")
-    return Mistake(full, error["msg"], str(context.get("cure", "")), at_key=about_key)
+    return Mistake(full, error["msg"].removeprefix("Value error, "), str(context.get("cure", "")), at_key=about_key)
 
 
 def _where(location: tuple[int | str, ...], document: Any) -> tuple[Path, Any]:
@@ -155,7 +156,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 def _cure_for(kind: str, given: Any) -> str:
     if kind == "string_type" and isinstance(given, int | float):
         return "put it in quotes"
-    if kind in ("list_type", "tuple_type") and isinstance(given, str | int | float):
+    if kind in ("list_type", "tuple_type", "sequence_str") and isinstance(given, str | int | float):
         return "write it as a list: [...]"
     return ""
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from glink.loading.duration import Duration
 from glink.loading.vocabulary import AGENT_NAME, AgentName, Retry, Strict, TimeoutValue, VariableName, complaint
 from glink.permit import Scope
 
@@ -56,7 +57,15 @@ class WorkKeys(Strict):
 
 
 class ReporterKeys(Strict):
-    type: Literal["console"]
+    """What every kind of reporter has; the kind adds keys of its own."""
+
+    type: str
+    when: Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(min_length=1, max_length=100)] | (
+        None
+    ) = Field(None, description="globs over the kinds of news")
+    labels: dict[str, str] = Field(default_factory=dict, max_length=100)
+    projects: ProjectGlobs = Field(default_factory=lambda: ["*"])
+    group: Duration = Field(0.0, le=86_400, description="news of so long are one message")
 
 
 class AgentKeys(Strict):
@@ -79,14 +88,14 @@ class CommandKeys(Strict):
 
 
 class ConfigFile(Strict):
-    """The whole file. Agents are validated one by one, since their kinds say what they may have."""
+    """The whole file. Agents and reporters are validated one by one, since their kinds say what they may have."""
 
     engine: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] | None = None
     server: ServerKeys = ServerKeys()
     tokens: Annotated[list[TokenKeys], Field(max_length=1_000)] = Field(default_factory=list)
     bus: BusKeys = BusKeys()
     work: WorkKeys = WorkKeys()
-    reporting: list[ReporterKeys] = Field(default_factory=lambda: [ReporterKeys(type="console")])
+    reporting: list[Any] = Field(default_factory=lambda: [{"type": "console"}], max_length=50)
     agents: dict[str, Any] = Field(default_factory=dict)
     commands: dict[AgentName, CommandKeys] = Field(default_factory=dict)
     concurrency: int | None = Field(None, ge=1, le=10_000)

@@ -33,7 +33,7 @@ from glink.reconciler.board import Board, Surroundings
 from glink.reconciler.books import Books, Pass
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher
-from glink.reconciler.inbox import Inbox, Result
+from glink.reconciler.inbox import Inbox, Look, Request, Result
 from glink.reconciler.intake import Intake
 from glink.reconciler.memory import Memory
 from glink.reconciler.plan import plan
@@ -92,6 +92,7 @@ class Conductor:
         self.listeners = list(listeners)
         self.meter: Meter | None = None
         self.began = self.turned = clock.now()
+        self.over = False
         self.failure: BusError | None = None
         self.retention: Retention | None = None
         self.saver = Saver(bus, memory)
@@ -113,6 +114,16 @@ class Conductor:
         """Pass after pass until `until` holds or a Stop has drained; raises BusError when the disk is lost for good."""
         while not until() and not self._drained():
             self.turn(self._patience())
+        self._end()
+
+    def _end(self) -> None:
+        """Nobody decides any more: who still waits for an answer gets one. From here on the states stand still."""
+        self.over = True
+        for item in self.inbox.take(0):
+            if isinstance(item, Look):
+                item.perform()
+            elif isinstance(item, Request):
+                item.refuse(BusError("the engine is stopping", errno=None))
 
     def turn(self, seconds: float | None) -> None:
         """One pass; waits up to `seconds` for something to happen."""

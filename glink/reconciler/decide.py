@@ -14,7 +14,7 @@ from glink.jsontext import canonical
 from glink.reconciler.actions import Decision, Fail, Hold, Park, Reason, Restore, Skip, Status, Wish
 from glink.reconciler.fingerprint import Recipe, differing, reason_of
 from glink.reconciler.gates import queue_end
-from glink.reconciler.policy import BEFORE_THE_START, STALLED_AFTER, after_failure, timeout_of
+from glink.reconciler.policy import STALLED_AFTER, after_failure, needs_a_person, timeout_of
 from glink.state import Answer, Lapse, StepState, fingerprint_key
 from glink.templates.template import RenderProblem
 from glink.workflow import Join, OnChange, Step
@@ -253,7 +253,7 @@ def _after_lapse(board: Board, spec: Step, past: StepState, lapse: Lapse, wish: 
         return _ended_badly(spec, Reason.STALLED, lapse.message, action)
     if lapse.floor < wish.floor:
         return None
-    if spec.side_effects and lapse.cls not in BEFORE_THE_START and lapse.cls not in (spec.retry.get("on") or ()):
+    if needs_a_person(spec, lapse):
         return Decision(
             Reason.UNKNOWN_OUTCOME, Status.WAITING_PERSON, final=False, synced=False, sound=False, detail=lapse.message
         )

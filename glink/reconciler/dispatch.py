@@ -298,9 +298,10 @@ class Dispatcher:
         os.replace(temporary, target)
 
     def _finish(self, job: Job, result: Result | None, leash: Leash) -> None:
-        self._forget(job, leash)
+        # Delivered first: an engine that drains ends when nothing is in flight and nothing is waiting to be taken in.
         if result is not None:
             self._deliver(result)
+        self._forget(job, leash)
 
     def _forget(self, job: Job, leash: Leash) -> None:
         self._leashes.pop(job.task.fence, None)

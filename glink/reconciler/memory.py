@@ -73,6 +73,16 @@ class Memory:
             memory.fold(record if record["type"] not in CARRIED else whole_carried(record, bus.blobs))
         return memory
 
+    @classmethod
+    def until(cls, bus: Readable, *, seq: int | None = None, time: str | None = None) -> Memory:
+        """As it was after the record `seq`, or after the last one up to `time`; folded from the first record there is."""
+        memory = cls()
+        for record in bus.replay(0):
+            if (seq is not None and record["seq"] > seq) or (time is not None and record["time"] > time):
+                break
+            memory.fold(record if record["type"] not in CARRIED else whole_carried(record, bus.blobs))
+        return memory
+
     def _take(self, kept: Kept) -> None:
         try:
             if kept.name == WORLD:

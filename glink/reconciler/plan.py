@@ -44,7 +44,8 @@ def _settle(board: Board, number: int) -> Settle:
 
 
 def _wake_at(board: Board) -> float | None:
-    times = [board.world.cooling[agent] for agent in board.ready if agent in board.world.cooling]
+    cooling = board.world.cooling
+    times = [until for agent, until in cooling.items() if _first_ready(board, agent) is not None] if cooling else []
     if (due := board.next_due()) is not None:
         times.append(due)
     return min((one for one in times if one > board.now), default=None) if times else None
@@ -91,16 +92,23 @@ def _next_agent(board: Board, taken: dict[str, int]) -> str | None:
     """The agent with the first ready step among those that can take one now."""
     best: tuple[int, str] | None = None
     for agent in list(board.ready):
-        heap = board.ready[agent]
-        while heap and not _still_wanted(board, heap[0][1], agent):
-            heappop(heap)
-        if not heap:
-            del board.ready[agent]
-        elif agent_closed(board.world, agent, board.now, taken.get(agent, 0)) is None and (
-            best is None or heap[0][0] < best[0]
-        ):
-            best = (heap[0][0], agent)
+        first = _first_ready(board, agent)
+        if first is None or (best is not None and best[0] < first):
+            continue
+        if agent_closed(board.world, agent, board.now, taken.get(agent, 0)) is None:
+            best = (first, agent)
     return best[1] if best is not None else None
+
+
+def _first_ready(board: Board, agent: str) -> int | None:
+    """The rank of the first step that still wants this agent; None when none does."""
+    heap = board.ready.get(agent)
+    while heap and not _still_wanted(board, heap[0][1], agent):
+        heappop(heap)
+    if not heap:
+        board.ready.pop(agent, None)
+        return None
+    return heap[0][0]
 
 
 def _still_wanted(board: Board, step: str, agent: str) -> bool:

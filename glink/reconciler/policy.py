@@ -100,6 +100,18 @@ def after_failure(step: Step, lapse: Lapse, agent: AgentSpec | None) -> Again | 
     return Again(failed_at + _delay(retry, lapse), lapse.attempt + 1)
 
 
+def needs_a_person(step: Step, lapse: Lapse) -> bool:
+    """Whether an attempt may have done something in the world before it failed, so that nobody but a person can tell."""
+    return step.side_effects and lapse.cls not in BEFORE_THE_START and lapse.cls not in (step.retry.get("on") or ())
+
+
+def gives_up(step: Step, lapse: Lapse, agent: AgentSpec | None) -> bool:
+    """Whether a failure is the last word, until somebody does something. Not where the agent is paused: it is that."""
+    if lapse.cls == E.AUTH and agent is not None:
+        return False
+    return needs_a_person(step, lapse) or after_failure(step, lapse, agent) is None
+
+
 def _delay(retry: Mapping[str, Any], lapse: Lapse) -> float:
     """Exponential with full jitter (a number between 0 and the delay, drawn from the failure's own seq)."""
     doublings = min(lapse.attempt - 1, 64)

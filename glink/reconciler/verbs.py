@@ -56,8 +56,6 @@ def run(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> De
     force, params = bool(arguments.get("force")), dict(arguments.get("params") or {})
     check_params(workflow, params)
     state = desk.state
-    if state.orphaned:
-        raise Refused(f"the files of {desk.name} are gone: put them back, or run another project")
     current = state.run
     if current is not None:
         if params and params != state.params:
@@ -154,13 +152,14 @@ def _shut(board: Board, step: str) -> bool:
 
 
 def cancel(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) -> Deed:
-    """End a step that runs or waits; without a step all of them."""
-    decisions = _board(desk).decisions
+    """End a step that runs or waits; without a step all of them. One that is gone from the files may still run."""
+    steps = [name for name, past in desk.state.steps.items() if past.fence and not _wanted(desk, name)]
     if (step := arguments.get("step")) is not None:
-        steps = [known_step(desk, step)]
-        _refuse_unless(decisions[step], step, "cancel", _CANCEL)
-    else:
-        steps = [name for name, one in decisions.items() if not one.final]
+        if step not in steps:
+            _refuse_unless(_board(desk).decisions[known_step(desk, step)], step, "cancel", _CANCEL)
+        steps = [step]
+    elif desk.board is not None or not steps:
+        steps += [name for name, one in _board(desk).decisions.items() if not one.final]
     deed = Deed(answer={"steps": steps})
     for name in steps:
         past = desk.state.steps.get(name)
@@ -172,6 +171,11 @@ def cancel(desk: Desk, arguments: Mapping[str, Any], by: str, limits: Limits) ->
             deed.kill[past.fence] = past
         deed.events.append({**event, "data": {"by": by}})
     return deed
+
+
+def _wanted(desk: Desk, step: str) -> bool:
+    """Whether the step stands in the files."""
+    return desk.board is not None and step in desk.board.workflow.steps
 
 
 def _is_cancelled(desk: Desk, past: StepState) -> bool:
@@ -252,6 +256,8 @@ def known_step(desk: Desk, step: str) -> str:
 
 def _board(desk: Desk) -> Board:
     if desk.board is None:
+        if desk.state.orphaned:
+            raise Refused(f"the files of {desk.name} are gone: put them back")
         first = f": {desk.problems[0]}" if desk.problems else ""
         raise Refused(f"{desk.name} has no valid workflow yet{first}")
     return desk.board

@@ -124,10 +124,10 @@ _ADVICE: Mapping[str, Advice] = {
         ("glink why {project} {step}", "glink retry {project} {step}", "glink cancel {project} {step}"),
     ),
     Reason.AGENT_PAUSED: Advice(
-        "Mend the credentials of {agent} in its environment or in glink-config.yaml and start the engine again, then:",
+        "Mend the credentials of {who} in its environment or in glink-config.yaml and start the engine again, then:",
         ("glink retry {project} {step}",),
     ),
-    Reason.NO_WORKER: Advice("Declare {agent} in glink-config.yaml, then start the engine again:", ("glink up",)),
+    Reason.NO_WORKER: Advice("Declare {who} in glink-config.yaml, then start the engine again:", ("glink up",)),
     Reason.OTHER_ENGINE: Advice(
         "Steps with side effects run on a named engine only: write `engine: NAME` in glink-config.yaml, then:",
         ("glink up",),
@@ -144,7 +144,8 @@ def advice_on(project: str, row: Row, *, alone: bool = True) -> Advice | None:
     found = _ADVICE.get(row.reason)
     if found is None or row.tolerated:
         return None
-    names = {"project": quote(project), "step": quote(row.step), "agent": row.agent}
+    who = f"the interpreter {row.agent[4:]}" if row.agent.startswith("run:") else f"the agent {row.agent}"
+    names = {"project": quote(project), "step": quote(row.step), "who": who}
     if alone:
         return Advice(found.text.format(**names), tuple(one.format(**names) for one in found.commands))
     whole = [one.replace(" {step}", "").format(**names) for one in found.commands]

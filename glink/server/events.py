@@ -16,10 +16,11 @@ from glink.server.problem import HttpProblem
 from glink.server.reader import Reader
 from glink.server.reading import Reading, Source
 from glink.server.route import PROJECT, Call, Param, Reply, Route
-from glink.server.streams import PIECE_BYTES, PIECE_RECORDS, Streams
+from glink.server.streams import PIECE_BYTES, Streams
 
 _SEQ: Final = (0, 10**18)
 _FLAG: Final = r"[01]"
+_AT_ONCE: Final = 1_000
 _QUERY: Final = (
     PROJECT,
     Param("since", "only what came after this seq", number=_SEQ),
@@ -38,7 +39,7 @@ def events_route(source: Source, streams: Streams, *, is_open: Callable[[Record]
 
     def answer(call: Call) -> Reply:
         form = Form.EVENTS if Form.EVENTS in call.headers.get("accept", "") else Form.LINES
-        follows = form is Form.EVENTS or call.query.get("follow") == "1"
+        follows = call.query.get("follow", "1" if form is Form.EVENTS else "0") == "1"
         reading = Reading(
             source,
             _choice(call, is_open),
@@ -49,7 +50,7 @@ def events_route(source: Source, streams: Streams, *, is_open: Callable[[Record]
         )
         if follows:
             return _stream(streams, Reader(streams, reading), form)
-        first = reading.more(PIECE_RECORDS, PIECE_BYTES)
+        first = reading.more(_AT_ONCE, PIECE_BYTES)
         if reading.gap:
             first += form.gap("what follows is not kept any more", reading.cursor)
         if reading.done:

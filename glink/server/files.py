@@ -24,7 +24,7 @@ from glink.server.prompts import Prompt
 
 Look = Callable[[Collection[str] | None], Sequence[Report]]
 AskPrompts = Callable[[Sequence[int]], Mapping[int, Prompt]]
-BREATH = 0.25
+BREATH, BETWEEN = 0.25, 0.002
 SLICES = 10
 
 
@@ -32,14 +32,18 @@ def whole_site(
     reports: Sequence[Report], pasts: Pasts, *, now: float, limits: Limits, prompts: AskPrompts, revision: str = ""
 ) -> Iterator[tuple[str, bytes]]:
     """Every file of a site: path below its folder, and bytes."""
-    for name in asset_names():
-        found = asset(name)
-        assert found is not None
-        yield f"{ASSETS}/{name}", found[0]
+    yield from _assets()
     for report in reports:
         yield file_of(report.project), _project(report, pasts, now, limits, prompts, served=False).encode()
     page = overview_page(reports, pasts, now=now, limits=limits, served=False, revision=revision)
     yield HOME_FILE, page.encode()
+
+
+def _assets() -> Iterator[tuple[str, bytes]]:
+    for name in asset_names():
+        found = asset(name)
+        assert found is not None
+        yield f"{ASSETS}/{name}", found[0]
 
 
 def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> list[str]:
@@ -88,7 +92,7 @@ class PageFiles:
         self.failed = 0
         self._folder, self._limits, self._look, self._prompts = folder, limits, look, prompts
         self._now, self._earlier, self._revision = now, earlier, revision
-        self._heard: deque[list[Record]] = deque()
+        self._heard: deque[list[Record]] = deque(maxlen=limits.page_batches)
         self._news, self._end, self._lock = Event(), Event(), Lock()
         self._pasts: Pasts | None = None
         self._touched: set[str] = set()
@@ -114,11 +118,11 @@ class PageFiles:
 
     def overview_served(self) -> str:
         """The overview for a browser that asks for it now."""
+        reports = self._look(None)
         with self._lock:
-            pasts = self._fold()
             return overview_page(
-                self._look(None),
-                pasts,
+                reports,
+                self._fold(),
                 now=self._now(),
                 limits=self._limits,
                 served=True,
@@ -158,26 +162,30 @@ class PageFiles:
         try:
             reports = self._look(None)
             with self._lock:
-                pasts = self._fold()
+                self._fold()
                 touched, self._touched = self._touched, set()
-                files = self._changed(reports, pasts, touched)
-                write_files(self._folder, files)
-                self._sweep(reports)
+            write_files(self._folder, self._changed(reports, touched))
+            self._sweep(reports)
         except Exception:  # a full disk or an engine that is stopping: the page is old for a while, nothing else is
             self.failed += 1
             self._written.clear()
 
-    def _changed(self, reports: Sequence[Report], pasts: Pasts, touched: set[str]) -> Iterator[tuple[str, bytes]]:
-        """The files that say something else now: the first time all of them."""
-        first = not self._written
-        now, limits = self._now(), self._limits
+    def _changed(self, reports: Sequence[Report], touched: set[str]) -> Iterator[tuple[str, bytes]]:
+        """The files that say something else now, the first time all of them; the lock is held for one page at a time."""
         stale = [one for one in reports if one.project in touched or self._written.get(one.project) != one]
-        if not stale and not first and len(reports) == len(self._written):
+        if not stale and len(reports) == len(self._written) > 0:
             return
-        whole = whole_site(stale, pasts, now=now, limits=limits, prompts=self._prompts)
-        yield from (file for file in whole if file[0] != HOME_FILE and (first or not file[0].startswith(f"{ASSETS}/")))
-        page = overview_page(reports, pasts, now=now, limits=limits, served=False, revision=self._revision())
-        yield HOME_FILE, page.encode()
+        now, limits = self._now(), self._limits
+        if not self._written:
+            yield from _assets()
+        for report in stale:
+            with self._lock:
+                page = _project(report, self._fold(), now, limits, self._prompts, served=False)
+            yield file_of(report.project), page.encode()
+            self._end.wait(BETWEEN)  # the conductor's thread has its turn
+        with self._lock:
+            home = overview_page(reports, self._fold(), now=now, limits=limits, served=False, revision=self._revision())
+        yield HOME_FILE, home.encode()
         self._written = {one.project: one for one in reports}
 
     def _sweep(self, reports: Sequence[Report]) -> None:

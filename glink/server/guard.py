@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from glink.server.problem import HttpProblem
 
-METHODS: Final = ("GET", "HEAD", "POST")
+METHODS: Final = ("GET", "HEAD", "POST", "PUT")
 _TARGET: Final = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,=:@/%]*", re.ASCII)
 _ESCAPES: Final = re.compile(r"%(?:([0-9A-Fa-f]{2})|)")
 # What needs no escape must not be escaped, and what ends or separates must not be smuggled in. A `/` may: clients

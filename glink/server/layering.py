@@ -15,10 +15,10 @@ from glink.server.sketch import WORK, Sketch
 
 Size = tuple[float, float]
 Point = tuple[float, float]
-COLUMN_GAP, ROW_GAP, MARGIN, CORNER = 52.0, 20.0, 16.0, 7.0
+COLUMN_GAP, ROW_GAP, MARGIN, CORNER = 46.0, 18.0, 16.0, 7.0
 _OPTIONS: dict[str, Any] = {
     "direction": "leftright",
-    "spacing": {"layer_gap": COLUMN_GAP, "node_gap": ROW_GAP, "dummy_gap": 16.0, "port_gap": 11.0, "isolated_gap": ROW_GAP},
+    "spacing": {"layer_gap": COLUMN_GAP, "node_gap": ROW_GAP, "dummy_gap": 14.0, "port_gap": 11.0, "isolated_gap": ROW_GAP},
 }  # fmt: skip
 
 

@@ -74,7 +74,7 @@ class Metrics:
         agent = self._agent_of(record)
         self._steps.labels(agent, data.get("class", "succeeded")).inc()
         self._seconds.observe(data.get("seconds", 0.0))
-        cost = data.get("usage", {}).get("cost_usd", 0)
+        cost = (data.get("usage") or {}).get("cost_usd", 0)
         if isinstance(cost, int | float) and cost > 0:
             self._cost.labels(agent).inc(cost)
 

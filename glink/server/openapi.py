@@ -35,6 +35,7 @@ _SECURITY: Final = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
+_BYTES: Final = "application/octet-stream"
 _KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -81,7 +82,8 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     operation["responses"]["default"] = _REFUSED
     if route.body is not None or route.raw is not None:
         schema = _schema(route.body, schemas) if route.raw is None else dict(route.raw)
-        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
+        kind = _BYTES if schema.get("format") == "binary" else JSON
+        operation["requestBody"] = {"required": True, "content": {kind: {"schema": schema}}}
     return operation
 
 

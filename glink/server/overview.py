@@ -15,7 +15,18 @@ from glink.server.past import Past, PastRun, Pasts
 from glink.server.shown import count, span
 
 SPARK_BAR, SPARK_HEIGHT, SPARK_LEAST = 6, 22, 5
-AT_WORK = 4
+PART_LEAST = 0.04
+_IN_BAR = (
+    Sign.DONE,
+    Sign.SKIPPED,
+    Sign.RUNNING,
+    Sign.QUEUED,
+    Sign.WAITING,
+    Sign.BLOCKED,
+    Sign.CANCELLED,
+    Sign.PERSON,
+    Sign.FAILED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +40,13 @@ class Spark:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """How many steps have one sign, and how many stand before them in the bar."""
+    """How many steps have one sign; `left` and `width` in percent of the bar, each part wide enough to be seen."""
 
     sign: Sign
     word: str
-    before: int
     number: int
+    left: float
+    width: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +116,8 @@ def _verdict(counts: Counter[Standing], waits: int) -> str:
     if waits:
         parts.append(f"{count(waits, 'thing')} {'waits' if waits == 1 else 'wait'} for you")
     if counts[Standing.RUNNING]:
-        parts.append(f"{counts[Standing.RUNNING]} under way")
+        noun = "" if parts else "project" if counts[Standing.RUNNING] == 1 else "projects"
+        parts.append(" ".join(filter(None, (str(counts[Standing.RUNNING]), noun, "under way"))))
     if not parts:
         return "All is well" if counts.total() else "No projects yet"
     text = ", ".join(parts)
@@ -133,11 +146,13 @@ def _line(report: Report, past: Past) -> Line:
 
 
 def _parts(counts: Counter[Sign]) -> tuple[Part, ...]:
-    parts: list[Part] = []
-    for sign in reversed(Sign):
-        if counts[sign]:
-            parts.append(Part(sign, WORDS[sign], sum(one.number for one in parts), counts[sign]))
-    return tuple(parts)
+    there = [sign for sign in _IN_BAR if counts[sign]]
+    shares = [max(counts[sign] / counts.total(), PART_LEAST) for sign in there]
+    widths = [share / sum(shares) * 100 for share in shares]
+    return tuple(
+        Part(sign, WORDS[sign], counts[sign], round(sum(widths[:index]), 2), round(width, 2))
+        for index, (sign, width) in enumerate(zip(there, widths, strict=True))
+    )
 
 
 def _spark(past: Past) -> tuple[Spark, ...]:

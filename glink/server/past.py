@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from glink.event import Record
 from glink.limits import Limits
-from glink.reporters.console import sentence
+from glink.reporters.news import news_of
 from glink.words import escaped
 
 EVENT_CHARACTERS = 400
@@ -111,8 +111,9 @@ class Pasts:
     def _fold(self, past: Past, record: Record) -> None:
         _enter(past, record)
         self._try(past, record)
-        text = sentence(record)
-        if text is not None:
+        news = news_of(record)
+        if news is not None:
+            text = news.text
             said = escaped(text[:EVENT_CHARACTERS]) + ("…" if len(text) > EVENT_CHARACTERS else "")
             past.events.append(
                 Said(record["seq"], record["time"], record["type"], record.get("run"), record.get("step"), said)

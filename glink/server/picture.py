@@ -14,7 +14,7 @@ from glink.server.layering import Size, lay_out
 from glink.server.sketch import sketch
 from glink.words import escaped, in_words
 
-WIDTH, HEIGHT = 184.0, 48.0
+WIDTH, HEIGHT = 176.0, 48.0
 CELL, HEAD, PAD = 20.0, 30.0, 10.0
 
 

@@ -1,17 +1,12 @@
 """The routes, served: guard, caller, permission, body, handler, answer, in this order.
 
-`Site` is a WSGI application around a bottle application: bottle matches the route, and whatever is raised on the way
-becomes a problem in JSON. `serve` runs it.
+`Site` is a WSGI application over the routes of a bottle application. Bottle matches them; it writes no answer itself,
+so whatever is raised on the way becomes a problem in JSON, also what bottle finds wrong. `serve` runs it.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from secrets import token_hex
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import bottle
@@ -24,33 +19,23 @@ from glink.loading.discovery import name_fault
 from glink.loading.document import quoted, spell
 from glink.loading.mistakes import mistakes
 from glink.permit import Scope
+from glink.server.answer import Environ, Fields, StartResponse, begin, refuse, stumbled
 from glink.server.auth import Tokens, Who, unauthorised
 from glink.server.body import read_bytes, read_json
 from glink.server.guard import Guard
 from glink.server.login import login_routes, way_back
 from glink.server.once import Once
 from glink.server.openapi import openapi_route
-from glink.server.problem import CONTENT_TYPE, HttpProblem, invalid, problem_body, problem_of
+from glink.server.problem import HttpProblem, invalid, problem_of
 from glink.server.query import read_query
 from glink.server.rate import Rate
-from glink.server.reader import Reader
 from glink.server.route import Call, Reply, Route
 from glink.server.sessions import Sessions
-from glink.server.wire import STREAM
-from glink.words import escaped
 
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
+Deed = Callable[[Environ, dict[str, str]], Reply]
 
-_LOG: Final = logging.getLogger(__name__)
 _KEY_CHARACTERS: Final = 128
 _STRANGER: Final = Who("", frozenset())
-_COMMON: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
-_PAGE: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Frame-Options": "DENY",
-}
 
 
 class Site:
@@ -66,8 +51,6 @@ class Site:
         self.routes = [*routes, *login_routes(tokens, self._sessions, limits)]
         self.routes.append(openapi_route(self.routes))
         self._bottle = bottle.Bottle()
-        self._bottle.config["catchall"] = False
-        self._bottle.default_error_handler = self._unmatched
         # the more a path says, the earlier it is tried
         for route in sorted(self.routes, key=lambda one: (-one.path.count("/"), len(one.names))):
             self._bottle.route(_rule(route.path), route.method, self._deed(route))
@@ -77,25 +60,32 @@ class Site:
         try:
             self._count(environ["REMOTE_ADDR"])
             self._guard.check(environ)
-            answer: Iterable[bytes] = self._bottle.wsgi(environ, start_response)
-            return answer
+            deed, path = self._matched(environ)
+            return begin(deed(environ, path), environ, start_response)
         except HttpProblem as refusal:
-            return _refuse(refusal, environ, start_response)
+            return refuse(refusal, environ, start_response)
         except (GlinkError, TimeoutError) as error:
-            return _refuse(problem_of(error), environ, start_response)
+            return refuse(problem_of(error), environ, start_response)
         except Exception:  # whatever a handler stumbles over is this request's alone
-            return _stumbled(environ, start_response)
+            return stumbled(environ, start_response)
 
     def _count(self, remote: str) -> None:
         if wait := self._rate.count(remote):
             raise HttpProblem(429, "too many requests", {"Retry-After": str(wait)})
 
-    def _deed(self, route: Route) -> Callable[..., bottle.HTTPResponse]:
+    def _matched(self, environ: Environ) -> tuple[Deed, dict[str, str]]:
+        environ["PATH_INFO"] = environ["PATH_INFO"].encode("latin-1").decode()
+        try:
+            found, path = self._bottle.match(environ)
+        except bottle.HTTPError as error:
+            raise self._unmatched(error, environ) from None
+        return found.callback, path
+
+    def _deed(self, route: Route) -> Deed:
         params = {one.name: one for one in route.query}
         shape = None if route.body is None else TypeAdapter(route.body)
 
-        def deed(**path: str) -> bottle.HTTPResponse:
-            environ = bottle.request.environ
+        def deed(environ: Environ, path: dict[str, str]) -> Reply:
             who = self._admit(route, environ)
             query = read_query(environ["QUERY_STRING"], params)
             project = path.get("project", query.get("project"))
@@ -112,12 +102,12 @@ class Site:
                 path=path,
                 query=query,
                 body=body,
-                headers=_headers(environ),
+                headers=Fields(environ),
                 key=_key(environ),
                 body_digest=of_bytes(data),
                 remote=environ["REMOTE_ADDR"],
             )
-            return _answer(self._handle(route, call), environ)
+            return self._handle(route, call)
 
         return deed
 
@@ -134,7 +124,7 @@ class Site:
         who = self._tokens.caller(environ) or self._sessions.who(environ)
         if who is None:
             if route.page and "text/html" in environ.get("HTTP_ACCEPT", ""):
-                raise bottle.HTTPResponse(status=303, headers={"Location": way_back(environ["PATH_INFO"]), **_COMMON})
+                raise HttpProblem(303, "log in first", {"Location": way_back(environ["PATH_INFO"])})
             raise unauthorised("show a token: Authorization: Bearer TOKEN")
         if who.may.isdisjoint(route.scopes):
             who.must(route.scopes[0], None)
@@ -162,15 +152,14 @@ class Site:
             found = mistakes(error, value, route.body)
             raise invalid([Problem("body", 0, 0, spell(one.where), one.what, one.cure) for one in found]) from None
 
-    def _unmatched(self, found: bottle.HTTPError) -> bytes:
+    def _unmatched(self, found: bottle.HTTPError, environ: Environ) -> HttpProblem:
         """What bottle says itself: no such path, or not with this method."""
-        environ = bottle.request.environ
         if self._tokens.caller(environ) is None and self._sessions.who(environ) is None:
-            raise unauthorised("show a token: Authorization: Bearer TOKEN")
+            return unauthorised("show a token: Authorization: Bearer TOKEN")
         if found.status_code == 405:
             allowed = found.get_header("Allow")
-            raise HttpProblem(405, "the method is not served here", {"Allow": allowed.replace("GET", "GET, HEAD")})
-        raise HttpProblem(404, "there is nothing at this path; see /openapi.json")
+            return HttpProblem(405, "the method is not served here", {"Allow": allowed.replace("GET", "GET, HEAD")})
+        return HttpProblem(404, "there is nothing at this path; see /openapi.json")
 
 
 def _rule(path: str) -> str:
@@ -186,74 +175,8 @@ def _projects(body: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for one in names if one is not None))
 
 
-def _headers(environ: Environ) -> dict[str, str]:
-    """Names in lower case, with dashes."""
-    found = {name[5:].lower().replace("_", "-"): text for name, text in environ.items() if name.startswith("HTTP_")}
-    if "CONTENT_TYPE" in environ:
-        found["content-type"] = environ["CONTENT_TYPE"]
-    return found
-
-
 def _key(environ: Environ) -> str | None:
     key: str | None = environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None and not (key.isascii() and key.isprintable() and 0 < len(key) <= _KEY_CHARACTERS):
         raise HttpProblem(400, f"an Idempotency-Key has 1 to {_KEY_CHARACTERS} printable ASCII characters")
     return key
-
-
-def _answer(reply: Reply, environ: Environ) -> bottle.HTTPResponse:
-    page = _PAGE if reply.content_type.startswith("text/html") else {}
-    headers = {"Content-Type": reply.content_type, **_COMMON, **page}
-    headers |= {name: _field(text) for name, text in reply.headers.items()}
-    body = reply.body
-    if isinstance(body, Reader):
-        body = _begun(body, environ)
-    elif isinstance(body, Path):
-        body, headers["Content-Length"] = _opened(body)
-    return bottle.HTTPResponse(body, reply.status, headers)
-
-
-def _field(text: str) -> str:
-    """A header's value, whatever text it was made of."""
-    return escaped(text).encode("latin-1", "backslashreplace").decode("latin-1")
-
-
-def _begun(reader: Reader, environ: Environ) -> bytes:
-    """The head of the answer is the site's; the rest is the reader's own."""
-    if environ["REQUEST_METHOD"] == "HEAD":
-        reader.gone()
-    else:
-        environ[STREAM] = reader
-    return b""
-
-
-def _opened(path: Path) -> tuple[Any, str]:
-    """A regular file and its size; raises 404."""
-    try:
-        found = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        raise HttpProblem(404, "it is not there any more") from None
-    about = os.fstat(found)
-    if not stat.S_ISREG(about.st_mode):
-        os.close(found)
-        raise HttpProblem(404, "it is not there any more")
-    return os.fdopen(found, "rb"), str(about.st_size)
-
-
-def _refuse(refusal: HttpProblem, environ: Environ, start_response: StartResponse) -> list[bytes]:
-    return _say(refusal.status, refusal.body(), refusal.headers, environ, start_response)
-
-
-def _stumbled(environ: Environ, start_response: StartResponse) -> list[bytes]:
-    number = token_hex(8)
-    _LOG.exception("request %s failed", number)
-    body = problem_body(500, "this is a bug in Glink; the log has it under the request id", number, {})
-    return _say(500, body, {}, environ, start_response)
-
-
-def _say(
-    status: int, body: bytes, more: Mapping[str, str], environ: Environ, start_response: StartResponse
-) -> list[bytes]:
-    headers = {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(body)), **_COMMON, **more}
-    start_response(f"{status} {bottle.HTTP_CODES[status]}", list(headers.items()))
-    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]

@@ -6,6 +6,7 @@ then they live on what the conductor says (`hear`). A reader that cannot keep up
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 from collections import deque
@@ -27,6 +28,8 @@ from glink.server.reading import Source
 PIECE_RECORDS: Final = 5_000
 PIECE_BYTES: Final = 64 << 10
 _LOOK: Final = 1.0
+_BUG: Final = "this is a bug in Glink; see its log"
+_LOG: Final = logging.getLogger(__name__)
 _ALIVE: Final = select.EPOLLIN | select.EPOLLRDHUP
 _BROKEN: Final = select.EPOLLHUP | select.EPOLLERR
 
@@ -72,6 +75,8 @@ class Streams:
         """Its connection is ours now."""
         self._arrived.append(reader)
         self._ring()
+        if self._stopping:
+            self._close_arrived()
 
     def left(self, reader: Reader) -> None:
         """It is not there any more."""
@@ -87,10 +92,14 @@ class Streams:
         os.eventfd_write(self._bell, 1)
         for thread in self._threads:
             thread.join()
-        for reader in self._arrived:
-            reader.close(whole=False)
+        self._close_arrived()
         self._epoll.close()
         os.close(self._bell)
+
+    def _close_arrived(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._arrived.popleft().close(whole=False)
 
     def _ring(self) -> None:
         if not self._rung:
@@ -107,6 +116,9 @@ class Streams:
                 piece = reader.reading.more(PIECE_RECORDS, PIECE_BYTES)
             except GlinkError as error:
                 fault = str(error)
+            except Exception:  # this reader's alone
+                _LOG.exception("a stream could not be read")
+                fault = _BUG
             self._read.append((reader, piece, fault))
             self._ring()
 
@@ -173,7 +185,11 @@ class Streams:
         written: Written = {}
         for reader in list(self._readers.values()):
             if reader.place is Place.LIVE:
-                self._update(reader, written, now)
+                try:
+                    self._update(reader, written, now)
+                except Exception:  # this reader's alone
+                    _LOG.exception("a stream could not go on")
+                    self._cut(reader, _BUG, now)
                 self._go_on(reader, now)
 
     def _update(self, reader: Reader, written: Written, now: float) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, WSGITask
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest
 
 from glink.limits import Limits
@@ -184,9 +184,27 @@ class Server(TcpWSGIServer):
 
     channel_class = Channel
 
-    def __init__(self, *arguments: Any, limits: Limits, **more: Any) -> None:
+    def __init__(
+        self, *arguments: Any, limits: Limits, apart: frozenset[str], apart_tasks: ThreadedTaskDispatcher, **more: Any
+    ) -> None:
+        """Requests for the paths `apart` are answered by threads of their own."""
         self.limits = limits
+        self._apart, self._apart_tasks = apart, apart_tasks
+        self._looked = 0.0
         super().__init__(*arguments, **more)
+
+    def add_task(self, task: Channel) -> None:
+        apart = getattr(task.requests[0], "path", "") in self._apart
+        (self._apart_tasks if apart else self.task_dispatcher).add_task(task)
+
+    def readable(self) -> bool:
+        """Asked in every round of the loop. By a clock that does not jump, once a second: end what takes too long."""
+        now = monotonic()
+        if now - self._looked >= 1.0:
+            self._looked = now
+            for channel in list(self.active_channels.values()):
+                channel.end_if_overdue(now)
+        return bool(self.accepting)
 
     def handle_accept(self) -> None:
         """All who wait, a hundred at most; then those who are connected have their turn."""
@@ -219,12 +237,6 @@ class Server(TcpWSGIServer):
     def owes_bytes(self) -> bool:
         """Whether part of an answer is still to be sent."""
         return any(one.total_outbufs_len for one in list(self.active_channels.values()))
-
-    def maintenance(self, now: float) -> None:
-        """Once a second: end what takes too long."""
-        at = monotonic()
-        for channel in list(self.active_channels.values()):
-            channel.end_if_overdue(at)
 
 
 def _turn_away(connection: socket) -> None:

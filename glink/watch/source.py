@@ -78,8 +78,8 @@ class Source:
         self._changed: set[str] = set()
         self._gone: set[str] = set()
         self._heard: SimpleQueue[tuple[Kind, str] | None] = SimpleQueue()
-        self._asked: SimpleQueue[threading.Event] = SimpleQueue()
-        self._answering: list[threading.Event] = []
+        self._asked = self._unfinished = False
+        self._awaited: list[threading.Event] = []
         self._stopping = False
         self._looking = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -102,7 +102,7 @@ class Source:
     def start(self) -> None:
         """Start the thread; its first look is delivered whatever it finds."""
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-        self._asked.put(threading.Event())
+        self._asked = True
         self._thread.start()
 
     def stop(self) -> None:
@@ -112,12 +112,16 @@ class Source:
         if self._thread is not None:
             self._thread.join(_STOP_SECONDS)
 
-    def look(self) -> threading.Event:
-        """Look soon, and deliver what is found also when nothing has changed: then the event is set."""
-        delivered = threading.Event()
-        self._asked.put(delivered)
+    def look(self, seconds: float = 0.0) -> bool:
+        """Look soon, and deliver what is found also when nothing has changed.
+
+        Waits up to `seconds` until all that stands there at this moment was read and delivered; whether it was.
+        """
+        served = threading.Event()
+        self._awaited.append(served)
+        self._asked = True
         self._heard.put(None)
-        return delivered
+        return self._thread is not None and served.wait(seconds)
 
     # -- on watchdog's thread
 
@@ -142,8 +146,8 @@ class Source:
 
     def _turn(self) -> None:
         """Wait for the next look and take it, or take in what was heard."""
-        while not self._asked.empty():
-            self._answering.append(self._asked.get_nowait())
+        if self._asked:
+            self._asked = False
             self._settler.ask()
         now = self._clock.now()
         due = self._settler.due(now, lock=self._git.lock())
@@ -151,17 +155,22 @@ class Source:
             self._listen(due - now)
             return
         look = self._settler.take(now)
+        awaited = len(self._awaited)
         try:
             with self._looking:
                 self._look(look)
             self.trouble = ""
-            if look.asked:
-                for delivered in self._answering:
-                    delivered.set()
-                self._answering.clear()
+            if not self._unfinished:
+                self._serve(awaited)
         except Exception as error:  # a look that fails is repeated; the thread must outlive every one of them
             self.trouble = f"{type(error).__name__}: {error}"
             self._settler.again(self._clock.now() + self._limits.absent)
+
+    def _serve(self, count: int) -> None:
+        """Whoever waited before this look began has what stood there then."""
+        for served in self._awaited[:count]:
+            served.set()
+        del self._awaited[:count]
 
     def _listen(self, seconds: float) -> None:
         try:
@@ -214,6 +223,7 @@ class Source:
         self._snapshot = snapshot
         self._changed |= difference.changed
         self._gone |= difference.gone
+        self._unfinished = difference.again is not None
         if difference.again is not None:
             self._settler.again(difference.again)
         if difference.unheard and self.mode == "inotify":

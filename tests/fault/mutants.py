@@ -380,7 +380,7 @@ def lock_on_a_file(patch: pytest.MonkeyPatch) -> None:
 
 def stale_fence_accepted(patch: pytest.MonkeyPatch) -> None:
     """A result counts whatever dispatch it belongs to."""
-    real = folding._succeeded
+    real = folding.TRANSITIONS["step.succeeded"]
 
     def succeeded(state: Any, one: Any) -> bool:
         step = state.steps.get(one["step"])
@@ -397,7 +397,7 @@ def dispatch_before_sync(patch: pytest.MonkeyPatch) -> None:
 
     def dispatch(self: Any, *args: Any) -> None:
         real(self, *args)
-        for job in self._pass.jobs:
+        for job in self.books.present.jobs:
             self.dispatcher.start(job)
 
     patch.setattr(Conductor, "_dispatch", dispatch)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
+from glink.channel import ask
 from glink.clock import wait_for
 from tests.live.test_daemon import CONFIG, TWO, Home
 
@@ -168,3 +170,35 @@ def test_a_problem_without_a_place_in_its_file_shows_none(place: Home) -> None:
     ]
     assert line.startswith('  projects/-rf.yaml: the name has a part "-rf" that is not letters')
     assert place.glink("why", "--", "-rf").stdout.splitlines()[2].startswith("invalid: projects/-rf.yaml: the name")
+
+
+def test_a_run_takes_what_was_saved_before_it_was_asked_for(place: Home) -> None:
+    """Nothing runs with the text from before, which nobody wants any more."""
+    one = "steps:\n  - {step: 1, agent: echo, task: 'text %s'}\n"
+    place.write("p", one % "0")
+    place.up()
+    assert place.settled("p")
+    for number in range(1, 6):
+        place.write("p", one % number)
+        ask(place.path / "bus", "run", "p", {"force": number % 2 == 0, "params": {}}, "test")
+        assert place.settled("p")
+    story = [one["type"] for one in place.events() if one["type"] in ("workflow.changed", "run.requested")]
+    assert story == ["workflow.changed", *["workflow.changed", "run.requested"] * 5]
+
+
+def test_closed_streams_are_nobody_to_speak_to(place: Home) -> None:
+    place.write("p", TWO)
+    for verb in ("status", "validate", "plan"):
+        command = ["sh", "-c", f"{sys.executable} -m glink {verb} >&- 2>&-"]
+        assert subprocess.run(command, cwd=place.path, check=False).returncode == 0, verb
+
+
+def test_the_chain_leads_to_the_step_that_all_others_wait_for_however_far_it_is(place: Home) -> None:
+    steps = [f'  - {{step: {number}, agent: echo, task: "{number}"}}' for number in range(200)]
+    place.write("p", "\n".join(["steps:", *steps, ""]))
+    place.glink("up", "--once")
+    steps[0] = steps[0].replace('"0"', '"new"')
+    place.write("p", "\n".join(["steps:", *steps, ""]))
+    why = json.loads(place.glink("why", "p", "199", "--json").stdout)
+    assert (why["reason"], why["holder"]) == ("waiting_for", "198")
+    assert [(one["step"], one["reason"]) for one in why["chain"]] == [("0", "task_changed")]

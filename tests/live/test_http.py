@@ -258,6 +258,60 @@ def test_who_does_not_take_an_answer_holds_no_thread(tmp_path: Path) -> None:
         small.close()
 
 
+def test_health_is_told_when_every_thread_waits(tmp_path: Path) -> None:
+    """Twenty requests hold all threads; on a connection that waits behind none of them, health answers."""
+    from glink.permit import Scope
+    from glink.server.route import Call, Reply, Route
+
+    go, entered = threading.Event(), threading.Semaphore(0)
+
+    def wait(call: Call) -> Reply:
+        entered.release()
+        go.wait(20)
+        return Reply.json({})
+
+    small = Small(tmp_path, more=(Route("GET", "/wait", Scope.OPEN, wait, "wait"),))
+    port = small.serve()
+    waiting = [connect(port) for _ in range(20)]
+    try:
+        for one in waiting:
+            one.sendall(get(b"/wait"))
+        assert all(entered.acquire(timeout=10) for _ in range(8))
+        assert [say(port, get()).statuses for _ in range(10)] == [[200]] * 10
+        go.set()
+        assert [hear(one).statuses for one in waiting] == [[200]] * 20
+    finally:
+        go.set()
+        for one in waiting:
+            one.close()
+        small.close()
+
+
+def test_trouble_with_one_connection_leaves_the_others_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Even where waitress does not expect any; the log has it."""
+    from glink.server.wire import Channel
+
+    met = threading.Event()
+
+    def stumble(channel: Channel, now: float) -> None:
+        met.set()
+        raise ZeroDivisionError
+
+    small = Small(tmp_path)
+    port = small.serve()
+    try:
+        with connect(port):
+            monkeypatch.setattr(Channel, "end_if_overdue", stumble)
+            assert met.wait(10)
+            monkeypatch.undo()
+        assert say(port, get()).statuses == [200]
+        assert "the loop of the connections stumbled" in caplog.text
+    finally:
+        small.close()
+
+
 def test_a_stop_lets_a_request_end_and_takes_no_more(tmp_path: Path) -> None:
     """What is being answered is answered, idle connections end, and the port is free again."""
     from glink.permit import Scope

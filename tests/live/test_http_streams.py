@@ -118,6 +118,14 @@ def test_lines_are_json_and_the_answer_ends(small: Small) -> None:
         assert [json.loads(one)["seq"] for one in answer.text.splitlines()] == list(range(first, 30_001))
 
 
+def test_an_event_source_need_not_follow(small: Small) -> None:
+    """`follow=0`: the events that are there, in the form of a stream."""
+    small.stored.notes(2)
+    answer = httpx.get(url(small, "?follow=0"), headers={**KEY, "Accept": "text/event-stream"})
+    assert answer.headers["content-type"] == "text/event-stream"
+    assert answer.text.count("\n\n") == 2
+
+
 def test_a_token_sees_its_projects_alone(small: Small) -> None:
     """Followed or not; and nothing of what belongs to the engine."""
     small.stored.write({"type": "engine.started"}, *({"type": "note.a", "project": f"team-{one}/x"} for one in "aba"))

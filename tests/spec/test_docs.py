@@ -17,10 +17,12 @@ from glink.event import ENGINE_TYPES
 from glink.fold import TRANSITIONS
 from glink.limits import Limits
 from glink.loading.schema import workflow_schema
-from glink.loading.settings import AgentKeys, CommandKeys, ConfigFile
+from glink.loading.settings import AgentKeys, CommandKeys, ConfigFile, ReporterKeys
 from glink.project import load_project
 from glink.reconciler.actions import Reason
 from glink.reconciler.policy import RULES
+from glink.reporters import registry as reporters
+from glink.reporters.news import Kind
 from glink.words import REASONS
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +57,10 @@ def test_every_workflow_key_is_documented(key: str) -> None:
     assert key in coded(DOCS["workflow.md"])
 
 
-@pytest.mark.parametrize("key", sorted({*ConfigFile.model_fields, *AgentKeys.model_fields, *CommandKeys.model_fields}))
+@pytest.mark.parametrize(
+    "key",
+    sorted({*ConfigFile.model_fields, *AgentKeys.model_fields, *CommandKeys.model_fields, *ReporterKeys.model_fields}),
+)
 def test_every_configuration_key_is_documented(key: str) -> None:
     assert key in coded(DOCS["configuration.md"])
 
@@ -63,6 +68,17 @@ def test_every_configuration_key_is_documented(key: str) -> None:
 @pytest.mark.parametrize("kind", registry.kinds())
 def test_every_kind_of_agent_is_documented_with_its_keys(kind: str) -> None:
     assert {kind, *registry.options_model(kind).model_fields} <= coded(DOCS["configuration.md"])
+
+
+@pytest.mark.parametrize("kind", reporters.kinds())
+def test_every_kind_of_reporter_is_documented_with_its_keys(kind: str) -> None:
+    assert {kind, *reporters.options_model(kind).model_fields} <= coded(DOCS["configuration.md"])
+
+
+def test_the_news_are_those_of_the_code() -> None:
+    section = DOCS["configuration.md"].partition("## Reporters")[2].partition("## Limits")[0]
+    rows = re.findall(r"^\| ((?:`\w+\.\w+` ?)+)\|", section, re.MULTILINE)
+    assert {span for row in rows for span in re.findall(r"`([^`]+)`", row)} == set(Kind)
 
 
 def test_the_table_of_limits_is_that_of_the_code() -> None:

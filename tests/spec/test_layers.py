@@ -39,6 +39,7 @@ DOORS = {
     "prometheus_client": {"server.metrics"},
     "waitress": {"server.wire", "server.serve"},
     "graphlay": {"server.layering"},
+    "urllib3": {"connection", "remote"},
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from glink.config import Config, load_config
 from glink.errors import InvalidInput
+from glink.reporters.rules import ReporterSpec, Rules
 
 WHOLE = """
 engine: prod
@@ -59,7 +60,7 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     )
     assert (config.host, config.port, config.retention_days, config.concurrency) == ("127.0.0.1", 8426, 30, 64)
     assert (config.agents, config.commands, config.undeclared_agents) == ({}, {}, "error")
-    assert config.reporting == ({"type": "console"},)
+    assert config.reporting == (ReporterSpec("console"),)
 
 
 def test_the_whole_vocabulary_is_read(tmp_path: Path) -> None:
@@ -246,3 +247,82 @@ def test_a_port_that_is_none_is_refused(tmp_path: Path) -> None:
     """GLINK_PORT is checked like the file."""
     with pytest.raises(InvalidInput, match="GLINK_PORT: is not a port; write a number from 0 to 65535"):
         load(tmp_path, GLINK_PORT="80_80")
+
+
+def test_reporters_have_rules_and_keys_of_their_kind(tmp_path: Path) -> None:
+    """`[]` is silence; whatever is not written is left to the reporter."""
+    text = """\
+reporting:
+  - type: console
+  - {type: webhook, url_env: HOOK_URL, secret_env: HOOK_SECRET, when: ["run.*", step.failed], labels: {team: a}, projects: ["a/*"], group: 5m}
+"""
+    console, hook = load(tmp_path, text).reporting
+    assert console == ReporterSpec("console")
+    assert (hook.kind, dict(hook.options)) == ("webhook", {"url_env": "HOOK_URL", "secret_env": "HOOK_SECRET"})
+    assert hook.rules == Rules(("run.*", "step.failed"), {"team": "a"}, ("a/*",), 300.0)
+    assert load(tmp_path, "reporting: []\n").reporting == ()
+
+
+def test_mistakes_in_reporters_are_told_with_their_place(tmp_path: Path) -> None:
+    """Kinds, keys, news that there are not, and addresses, which are not repeated."""
+    text = """\
+reporting:
+  - console
+  - {type: wehbook}
+  - {type: webhook}
+  - {type: webhook, url: "http://hunter2:hunter2@x/", grup: 5m}
+  - {type: feishu, url: "http://x/", url_env: X}
+  - {type: console, when: [run.faild, "*"], group: soon}
+  - {type: webhook, url: "http://x/", body: {text: "{{ txt }}"}}
+"""
+    said = refused(tmp_path, text)
+    assert said == [
+        "glink-config.yaml:2:5: reporting[0]: must be a mapping; write {type: ...}",
+        'glink-config.yaml:3:12: reporting[1].type: unknown kind of reporter "wehbook"; did you mean "webhook"?',
+        "glink-config.yaml:4:5: reporting[2]: needs one address; write `url: http://...`, or `url_env: VARIABLE`",
+        "glink-config.yaml:5:26: reporting[3].url: holds a user or a password; put them into a header",
+        'glink-config.yaml:5:55: reporting[3].grup: unknown key; did you mean "group"?',
+        "glink-config.yaml:6:5: reporting[4]: needs one address; write `url: https://...`, or `url_env: VARIABLE`",
+        "glink-config.yaml:7:52: reporting[5].group: is not a duration; write a duration such as 90s, 10m, 1h30m, 250ms, or a number of seconds",
+        "glink-config.yaml:8:45: reporting[6].body: body.text: `txt` is not offered; did you mean `text`? the names are agent, labels, news, project, run, step, text, time, type",
+    ]
+    assert refused(tmp_path, "reporting:\n  - {type: console, when: [run.faild]}\n") == [
+        'glink-config.yaml:2:28: reporting[0].when[0]: unknown news "run.faild"; did you mean "run.failed"?'
+    ]
+
+
+def test_all_that_a_key_ending_in_env_names_is_a_secret(tmp_path: Path) -> None:
+    """Whatever the variable is called; of `Bearer abc` the last word by itself as well."""
+    text = """\
+agents:
+  a: {type: http, url: "http://x/", headers_env: {Authorization: CRITIC_AUTH}}
+reporting:
+  - {type: webhook, url_env: HOOK, secret_env: SIGN}
+"""
+    environ = {
+        "CRITIC_AUTH": "Bearer abcdefgh",
+        "HOOK": "https://hooks.example/T0/B0",
+        "SIGN": "whsec_YWJj",
+        "OTHER": "x" * 9,
+    }
+    secrets = load(tmp_path, text, **environ).secrets
+    assert secrets == ("https://hooks.example/T0/B0", "Bearer abcdefgh", "whsec_YWJj", "abcdefgh")
+
+
+def test_where_a_service_is_and_its_keys_are_not_in_its_profile(tmp_path: Path) -> None:
+    """What it is sent, and what is taken of its answer, are."""
+    one = 'agents:\n  a: {type: http, url: "http://x/", body: {m: "{{ task }}"}, pick: r, headers: {X: a}}\n'
+    profile = load(tmp_path, one).agents["a"].profile
+    assert load(tmp_path, one.replace("http://x/", "http://y/").replace("X: a", "X: b")).agents["a"].profile == profile
+    assert load(tmp_path, one.replace("pick: r", "pick: s")).agents["a"].profile != profile
+    assert load(tmp_path, one.replace("{m:", "{n:")).agents["a"].profile != profile
+
+
+def test_an_agents_own_keys_are_told_in_the_words_of_the_rest(tmp_path: Path) -> None:
+    """Nothing of the validator's own language."""
+    text = 'agents:\n  a: {type: command, command: "ls -l"}\n  b: {type: command, command: [bash, -c]}\n'
+    cure = "name a script file, or use a `run:` step"
+    assert refused(tmp_path, text) == [
+        "glink-config.yaml:2:31: agents.a.command: must be a list, not a text; write it as a list: [...]",
+        f"glink-config.yaml:3:31: agents.b.command: bash would run the task as program text; {cure}",
+    ]

@@ -15,10 +15,11 @@ import pytest
 
 from glink import connection as door
 from glink.address import Address
+from glink.clock import SystemClock, wait_for
 from glink.exchange import Broken, Reply, Request, exchange
 from glink.patience import Patience, Stop, Stopped
 from glink.testing.control import ManualControl
-from tests.unit.web import CERTIFICATE, Asked, Behaviour, Service, reply, says
+from tests.unit.web import CERTIFICATE, SECONDS, Asked, Behaviour, Service, reply, says
 
 BOMB = gzip.compress(b"\0" * (64 << 20))
 
@@ -157,6 +158,15 @@ def test_a_slow_drip_ends_with_the_time(head: bytes, piece: bytes) -> None:
     assert caught.value.why is Stop.RUN
 
 
+def test_a_server_that_does_not_read_ends_with_the_time() -> None:
+    """Sending is bounded as hearing is."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        request = Request(Address.of(f"http://127.0.0.1:{listener.getsockname()[1]}/"), body=b"x" * (32 << 20))
+        with pytest.raises(Stopped) as caught:
+            exchange(request, Patience(run=0.2))
+    assert caught.value.why is Stop.RUN
+
+
 def test_silence_ends_the_wait_and_signs_of_life_prolong_it() -> None:
     """The idle bound counts from the last bytes of the body."""
     service: list[Service] = []
@@ -197,23 +207,36 @@ def test_the_engine_is_heard_while_the_other_side_says_nothing(deed: str) -> Non
 
 def test_a_dropped_exchange_closes_its_connection_and_leaves_no_descriptor() -> None:
     """However often it happens."""
-    gone = threading.Event()
-
-    def behave(asked: Asked, connection: socket.socket) -> None:
-        if not connection.recv(1):
-            gone.set()
-
-    with Service(behave) as service:
-        for _ in range(3):
-            gone.clear()
-            with pytest.raises(Stopped):
-                ask(service.url, run=0.05)
-            assert gone.wait(30)
+    gone: list[bytes] = []
+    with Service(lambda asked, connection: gone.append(connection.recv(1))) as service:
         before = len(os.listdir("/proc/self/fd"))
-        with pytest.raises(Stopped):
-            ask(service.url, run=0.05)
-        assert gone.wait(30)
-        assert len(os.listdir("/proc/self/fd")) <= before + 4  # the server's own ends are closed with it
+        for number in range(1, 11):
+            with ManualControl() as control:
+                ringing = threading.Thread(target=lambda number=number: (service.heard(number), control.cancel()))
+                ringing.start()
+                with pytest.raises(Stopped):
+                    exchange(Request(Address.of(service.url)), Patience(control=control))
+                ringing.join()
+            assert wait_for(lambda number=number: gone == [b""] * number, seconds=SECONDS)
+        assert wait_for(lambda: len(os.listdir("/proc/self/fd")) <= before, seconds=SECONDS)
+
+
+def test_a_bomb_is_unpacked_no_further_than_it_is_asked_for() -> None:
+    """Memory is what it costs."""
+    assert door._Unpacker("gzip", "there").unpack(BOMB, 101) == b"\0" * 101
+
+
+def test_only_newer_signs_of_life_count() -> None:
+    """An old one takes nothing back; a new one prolongs the wait."""
+    patience = Patience(idle=1_000.0)
+    now = SystemClock().boot_time()
+    patience.heard(now - 5_000)
+    patience.check()
+    patience._heard = now - 5_000
+    with pytest.raises(Stopped):
+        patience.check()
+    patience.heard()
+    patience.check()
 
 
 def test_a_server_that_takes_no_connection_is_told_of() -> None:

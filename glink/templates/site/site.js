@@ -47,13 +47,13 @@
     if (step) step.open = true;
   };
 
-  const showWorst = () => {
-    const canvas = document.getElementById("canvas");
-    const worst = canvas && (canvas.querySelector(".s-failed, .s-person") || canvas.querySelector(".s-running"));
+  // What fails, waits for somebody or runs is in view from the start.
+  const showWorst = (frame, bad, busy) => {
+    const worst = frame && (frame.querySelector(bad) || frame.querySelector(busy));
     if (!worst) return;
-    const box = worst.getBoundingClientRect(), frame = canvas.getBoundingClientRect();
-    canvas.scrollLeft += box.left - frame.left - (frame.width - box.width) / 2;
-    canvas.scrollTop += box.top - frame.top - (frame.height - box.height) / 2;
+    const box = worst.getBoundingClientRect(), around = frame.getBoundingClientRect();
+    frame.scrollLeft += box.left - around.left - (around.width - box.width) / 2;
+    frame.scrollTop += box.top - around.top - (around.height - box.height) / 2;
   };
 
   const dress = () => { addCopy(); filter(); tellTimes(); };
@@ -70,23 +70,30 @@
   addEventListener("hashchange", openTarget);
   dress();
   openTarget();
-  showWorst();
+  showWorst(document.getElementById("canvas"), ".s-failed, .s-person", ".s-running");
+  showWorst(document.getElementById("gantt"), "li:has(.took .t-failed)", "li:has(.took .t-running)");
   setInterval(tellTimes, 10000);
 
-  // Live: the stream says that something happened; the page is fetched anew, and only what differs is put in its place.
+  // Live: the stream says that something happened; the page is fetched anew, and its main part takes the place of the old one, which a reader hardly notices.
   const stream = document.body.dataset.events;
   if (!stream || !location.protocol.startsWith("http")) return;
   const live = document.getElementById("live");
   const kept = ["canvas", "gantt"];
-  let waiting = false, busy = false, again = false;
+  let waiting = false, busy = false, again = false, took = 0;
 
   const keep = (main) => ({
     open: all("details[open]", main).map((one) => one.id),
     checked: all("input:checked", main).map((one) => one.id),
     search: document.getElementById("search")?.value ?? "",
     focus: document.activeElement?.closest?.("main") ? path(document.activeElement) : null,
+    anchor: anchor(main),
     scroll: kept.map((id) => document.getElementById(id)).map((one) => one && [one.scrollLeft, one.scrollTop]),
   });
+  // The first row or section in view, and where: whatever grows above it, it stays there.
+  const anchor = (main) => {
+    const one = all("tr.row, section[id]", main).find((one) => one.getBoundingClientRect().top > 50 && one.checkVisibility());
+    return one ? [one.id, one.getBoundingClientRect().top] : null;
+  };
   // An element by its nearest id and its place among what can have the focus below that.
   const stops = "a, button, input, summary, [tabindex]";
   const path = (one) => {
@@ -98,7 +105,10 @@
     for (const id of state.checked) { const one = document.getElementById(id); if (one) one.checked = true; }
     const search = document.getElementById("search");
     if (search && search.value !== state.search) search.value = state.search;
+    filter();
     kept.forEach((id, at) => { const one = document.getElementById(id); if (one && state.scroll[at]) [one.scrollLeft, one.scrollTop] = state.scroll[at]; });
+    const stays = state.anchor && document.getElementById(state.anchor[0]);
+    if (stays && scrollY > 0) scrollBy(0, stays.getBoundingClientRect().top - state.anchor[1]);
     if (!state.focus) return;
     const base = document.getElementById(state.focus[0]);
     const one = base && (state.focus[1] < 0 ? base : all(stops, base)[state.focus[1]]);
@@ -109,6 +119,7 @@
     if (document.hidden) { again = true; return; }
     busy = true;
     again = false;
+    const began = performance.now();
     try {
       const answer = await fetch(location.pathname, { credentials: "same-origin", cache: "no-store" });
       if (!answer.ok) { live.classList.add("lost"); live.textContent = answer.status === 401 ? "signed out" : "not live"; return; }
@@ -119,8 +130,9 @@
       main.replaceWith(document.adoptNode(next));
       document.title = fresh.title;
       document.querySelector(".as-of").replaceWith(document.adoptNode(fresh.querySelector(".as-of")));
-      giveBack(state);
       dress();
+      giveBack(state);
+      took = performance.now() - began;
     } catch { live.classList.add("lost"); live.textContent = "not live"; } finally {
       busy = false;
       if (again) soon();
@@ -130,7 +142,7 @@
     if (busy) { again = true; return; }
     if (waiting) return;
     waiting = true;
-    setTimeout(() => { waiting = false; refresh(); }, 700);
+    setTimeout(() => { waiting = false; refresh(); }, Math.max(700, 5 * took));
   };
   document.addEventListener("visibilitychange", () => { if (!document.hidden && again) soon(); });
 

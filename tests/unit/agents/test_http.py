@@ -176,6 +176,7 @@ def test_wrong_options_are_refused(key: str, value: Any) -> None:
         (reply(200, {"status": "ok", "output": {"x": 1}}), {"x": 1}),
         (reply(200, {"status": "ok", "items": []}), {"status": "ok", "items": []}),
         (reply(200, {"status": "failed", "error": "of theirs"}), {"status": "failed", "error": "of theirs"}),
+        (reply(200, {"status": "ok", "output": 1, "items": []}), {"status": "ok", "output": 1, "items": []}),
         (reply(200, {"status": ["ok"], "output": 1}), {"status": ["ok"], "output": 1}),
     ],
 )
@@ -517,3 +518,23 @@ def test_a_folder_without_a_whole_record_is_lost(tmp_path: Path) -> None:
         found = agent.adopt(task, control).failure
     assert found is not None
     assert found.cls is ErrorClass.LOST
+
+
+def test_who_was_met_at_a_public_address_is_not_polled_at_a_private_one(tmp_path: Path) -> None:
+    """Wherever its name leads by now."""
+    task = a_task(tmp_path)
+    with Service(says(reply(200, b"done"))) as service:
+        Elsewhere(f"{service.url}/jobs/7", public=True).keep(folder_of(task))
+        with ManualControl() as control:
+            found = http(service.url).adopt(task, control).failure
+        assert service.asked == []
+    assert found is not None
+    assert (found.cls, found.code) == (ErrorClass.CONFIG, "address")
+
+
+def test_no_headers_go_with_a_redirect(tmp_path: Path) -> None:
+    """Nobody else is told a key."""
+    with Service(says(reply(200, b"got it"))) as thief:
+        with Service(says(reply(307, Location=f"{thief.url}/"))) as service:
+            run(http(service.url, headers={"Authorization": "s3cret"}), a_task(tmp_path))
+        assert thief.asked == []

@@ -70,3 +70,16 @@ def test_a_place_in_the_queue_that_was_given_is_not_waited_for(tmp_path: Path) -
     rig.succeed(min(rig.hands.jobs))
     rig.turn()
     assert rig.conductor.quiet
+
+
+def test_an_agent_that_nobody_wants_any_more_is_not_waited_for(tmp_path: Path) -> None:
+    """However long it cools: `up --once` ends when all that wanted it have answered or were cancelled."""
+    rig = Rig(tmp_path / "bus")
+    rig.observe(workflow("p", step("x")), workflow("q", step("y")))
+    first, second = sorted(rig.hands.jobs)
+    rig.succeed(first)
+    rig.fail(second, "throttled", retry_at=rig.time.at + 80_000)
+    rig.turn()
+    assert not rig.conductor.quiet
+    rig.ask("cancel", "q")
+    assert rig.conductor.quiet

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from glink.errors import Refused
 from glink.reconciler.plan import waits_for
 from tests.rig import AGENTS, Rig, step, workflow
 
@@ -73,6 +74,11 @@ class Story:
 
     def ask(self, asked: list[Any]) -> None:
         self.rig.ask(asked[0], "p", **asked[1])
+
+    def refused(self, asked: list[Any]) -> None:
+        with pytest.raises(Refused) as caught:
+            self.rig.ask(asked[0], "p", **asked[1])
+        assert str(caught.value) == asked[2]
 
     def restart(self, _: bool) -> None:
         self.rig.close()

@@ -185,6 +185,27 @@ def test_status_plan_and_why_agree_on_it(reason: Reason, tmp_path: Path) -> None
     assert REASONS[reason] in told["in_words"]
 
 
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        (Reason.IN_FLIGHT, "running"),
+        (Reason.UNKNOWN_OUTCOME, "waiting_person"),
+        (Reason.NO_SLOT, "waiting"),
+        (Reason.BACKING_OFF, "waiting"),
+        (Reason.NEVER_RAN, "queued"),
+        (Reason.UPSTREAM_FAILED, "waiting"),
+        (Reason.CANCELLED, "cancelled"),
+        (Reason.HELD, "succeeded"),
+        (Reason.ORPHANED, "succeeded"),
+    ],
+)
+def test_the_status_beside_the_reason_is_where_the_step_stands(reason: Reason, status: str, tmp_path: Path) -> None:
+    name, make = MAKE[reason]
+    scene = Scene(tmp_path / "bus", **MORE.get(reason, {}))
+    (row,) = [one for one in survey(make(scene), scene.rig.time.at).steps if one.step == name]
+    assert row.status == status
+
+
 def test_the_plan_says_when_a_task_cannot_be_rendered_at_the_moment_of_its_dispatch(tmp_path: Path) -> None:
     scene = Scene(tmp_path / "bus").see(A).settled()
     desk = scene.look(step("a", "{{ 1 / (run.number - 2) }}"))

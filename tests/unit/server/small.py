@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
 from urllib.parse import unquote
+from wsgiref.util import FileWrapper
 
 from pydantic import Field
 
@@ -201,6 +202,7 @@ def call(application: Any, method: str, target: str, body: bytes, fields: dict[s
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.input": io.BytesIO(body),
         "wsgi.url_scheme": "http",
+        "wsgi.file_wrapper": FileWrapper,
     }
     for name, text in fields.items():
         key = name.upper().replace("-", "_")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -75,6 +76,32 @@ def test_no_run_and_no_step_is_a_label(small: Small) -> None:
     small.stored.write({"type": "step.succeeded", "project": "p", "step": "1", "run": 7, "data": {"agent": "a"}})
     labels = set(re.findall(r'(\w+)="', small.ask("GET", "/metrics").body.decode()))
     assert labels <= {"le", "agent", "outcome", "project", "sync", "health", "version", "result", "status"}
+
+
+def test_every_metric_is_documented_with_its_labels_and_no_other(small: Small) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "http.md").read_text()
+    rows = re.findall(r"^\| `(glink_\w+)` \|(.*?)\|", page, re.MULTILINE)
+    documented = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
+    small.metrics.reconciled("changed", 0.1)
+    small.stored.write(
+        {"type": "step.failed", "project": "p", "data": {"agent": "a", "class": "lost", "usage": {"cost_usd": 1}}},
+        {"type": "run.settled", "project": "p", "data": {"status": "failed"}},
+    )
+    text = small.ask("GET", "/metrics").body.decode()
+    served = {
+        family.name + ("_total" if family.type == "counter" else ""): {
+            label for one in family.samples for label in one.labels if label != "le"
+        }
+        for family in text_string_to_metric_families(text)
+    }
+    assert documented == {name: labels for name, labels in served.items() if not name.endswith("_created")}
+
+
+def test_the_parameters_of_events_are_documented(small: Small) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "http.md").read_text()
+    (route,) = [one for one in small.site.routes if one.path == "/events"]
+    rows = "".join(re.findall(r"^\| ((?:`\w+` ?)+)\|", page, re.MULTILINE))
+    assert {one.name for one in route.query} <= set(re.findall(r"`(\w+)`", rows))
 
 
 def test_a_scrape_is_text_that_prometheus_reads(small: Small) -> None:

@@ -191,3 +191,18 @@ def test_a_write_under_a_key_is_done_once(small: Small) -> None:
 def test_the_more_a_path_says_the_earlier_it_is_tried(small: Small) -> None:
     """A project named `x/steps/y` is not mistaken for a step of `x`."""
     assert small.ask("GET", "/projects/x/steps/y/plan").json["project"] == "x/steps/y"
+
+
+def test_bytes_may_be_put(tmp_path: Path) -> None:
+    """As they are, whatever they are; the description says so."""
+    raw = {"type": "string", "format": "binary"}
+    put = Route("PUT", "/blob/{sha}", Scope.WORK, lambda call: Reply.json({"size": len(call.body)}), "store", raw=raw)
+    small = Small(tmp_path, more=(put,))
+    try:
+        assert small.ask("PUT", "/blob/x", b"\0\xff{").json == {"size": 3}
+        assert small.ask("PUT", "/blob/x", b"x", None).status == 401
+        assert small.ask("PUT", "/blob/x", b"x" * (small.limits.body_bytes + 1)).status == 413
+        described = small.ask("GET", "/openapi.json").json["paths"]["/blob/{sha}"]["put"]["requestBody"]
+        assert list(described["content"]) == ["application/octet-stream"]
+    finally:
+        small.close()

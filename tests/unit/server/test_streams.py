@@ -261,6 +261,25 @@ def test_damage_ends_a_stream_with_its_reason(stage: Stage) -> None:
     assert told[-1] == {"type": "gap", "reason": "record 2 is damaged", "resume": 1}
 
 
+def test_a_bug_in_a_choice_is_that_readers_alone(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """Whether it is met in what is on the bus or in what happens; the log has it."""
+
+    def is_open(record: Any) -> bool:
+        return record["type"] == "note.a" and bool(1 // 0)
+
+    broken, well = stage.open(choice=Choice(ALL, is_open=is_open)), stage.open()
+    stage.stored.notes(1, kind="note.b")
+    assert seqs(lines(well, 1)) == [1]
+    stage.stored.notes(1, kind="note.a")
+    assert seqs(lines(well, 1)) == [2]
+    told = {"type": "gap", "reason": "this is a bug in Glink; see its log"}
+    assert told.items() <= json.loads(rest(broken)).items()
+    assert told.items() <= json.loads(rest(stage.open(choice=Choice(ALL, is_open=is_open)))).items()
+    assert caplog.text.count("ZeroDivisionError") == 2
+    stage.stored.notes(1)
+    assert seqs(lines(well, 1)) == [3]
+
+
 def test_a_stop_ends_every_stream(tmp_path: Path) -> None:
     """Those that are up to date, and those that are in the middle of much."""
     stage = Stage(tmp_path)

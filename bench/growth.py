@@ -22,7 +22,7 @@ from glink.clock import SystemClock
 from glink.limits import Limits
 from glink.reconciler.memory import Memory
 
-SIZES = {"steps": (100, 1_000, 10_000), "projects": (10, 100, 1_000, 10_000), "events": (10_000, 100_000, 1_000_000)}
+SIZES = {"steps": (100, 1_000, 10_000), "projects": (10, 100, 1_000), "events": (10_000, 100_000, 1_000_000)}
 _BATCH = 2_000
 
 

@@ -141,11 +141,13 @@ class View:
                 desk.state.content, desk.state.revision = workflow.digest, self.revision
                 desk.state.revisions[str(desk.state.generation)] = self.revision
             desk.state.orphaned = False
+            self.surroundings.note(desk.state)
             desk.seat(workflow, self.world, config.limits, self.surroundings)
 
     def _seat_submitted(self, desk: Desk, config: Config) -> None:
         if not desk.state.submitted:
             desk.state.orphaned = True
+            self.surroundings.note(desk.state)
             return
         workflow = self.surroundings.earlier(desk.state.content)
         if workflow is not None:

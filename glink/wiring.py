@@ -68,15 +68,16 @@ def surroundings_of(bodies: Bodies, desks: Mapping[str, Desk]) -> Surroundings:
         desk = desks.get(project)
         return desk.state.notes.get(kind, []) if desk is not None else []
 
+    orphans = {name: None for name, desk in desks.items() if desk.state.orphaned}
+
     def vanished(key: str) -> tuple[str, Answer] | None:
-        for name, desk in desks.items():
-            if desk.state.orphaned:
-                for step, past in desk.state.steps.items():
-                    if (answer := past.answers.get(key)) is not None:
-                        return f"{name}/{step}", answer
+        for name in orphans:
+            for step, past in desks[name].state.steps.items():
+                if (answer := past.answers.get(key)) is not None:
+                    return f"{name}/{step}", answer
         return None
 
-    return Surroundings(bodies, notes, earlier, vanished)
+    return Surroundings(bodies, notes, earlier, vanished, orphans)
 
 
 def enroll(world: World, config: Config) -> None:

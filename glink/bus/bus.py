@@ -159,11 +159,13 @@ class Bus:
 
     def _must_be_there(self) -> None:
         """What is written into a directory that has lost its name is lost to everybody."""
-        with disk_errors(f"the bus {self.path} cannot be seen"):
-            try:
-                there: int | None = self._disk.stat(self.path).st_ino
-            except FileNotFoundError:
-                there = None
+        there: int | None = None
+        try:
+            there = self._disk.stat(self.path).st_ino
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise BusError(f"the bus {self.path} cannot be seen: {error}", errno=error.errno) from error
         if there != self._inode:
             raise BusError(f"{self.path} was removed or replaced while it was in use", poisoned=True)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Any
 
@@ -30,13 +30,22 @@ from glink.world import World
 class Surroundings:
     """What lies outside the project: bodies by digest, notes on the bus, earlier workflows, answers of what is gone.
 
-    Each is a pure lookup: the same name always gives the same content.
+    Each is a pure lookup: the same name always gives the same content. `orphans` are the projects that are gone, in the
+    order of their going; whoever folds keeps it, so that nobody has to look through all projects for them.
     """
 
     bodies: Bodies
     notes: Callable[[str, str], list[dict[str, Any]]] = lambda project, kind: []
     earlier: Callable[[str], Workflow | None] = lambda content: None
     vanished: Callable[[str], tuple[str, Answer] | None] = lambda key: None
+    orphans: dict[str, None] = field(default_factory=dict)
+
+    def note(self, state: ProjectState) -> None:
+        """A project may have gone, or come back."""
+        if state.orphaned:
+            self.orphans[state.project] = None
+        elif self.orphans:
+            self.orphans.pop(state.project, None)
 
 
 class _Notes(Mapping[NoteQuery, Any]):

@@ -80,6 +80,7 @@ class Books:
         record = self.append(body)
         if desk is not None:
             fold(desk.state, record)
+            self.surroundings.note(desk.state)
         elif "project" not in body:
             fold_world(self.world, record)
             self.present.opened = self.present.opened or body["type"] == "agent.ready"
@@ -149,6 +150,7 @@ class Books:
         for name in self.present.touched:
             desk = self.desks[name]
             desk.state = states.get(name) or ProjectState(name)
+            self.surroundings.note(desk.state)
             wanted = desk.workflow
             if wanted is not None and wanted.digest != desk.state.content:
                 wanted = self.surroundings.earlier(desk.state.content) if desk.state.content else None

@@ -13,7 +13,8 @@ It may decide on an event that is not durable yet, but nothing of it leaves the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from pathlib import Path
@@ -100,7 +101,7 @@ class Conductor:
         self._returned: list[Observation | Result] = []
         self._heal_at = 0.0
         self._timers: list[tuple[float, str]] = []
-        self._hungry: dict[str, None] = {}
+        self._hungry: OrderedDict[str, None] = OrderedDict()
         self._wakes: dict[str, float] = {}
         self._stop: Stop | None = None
         self._stop_at = 0.0
@@ -255,19 +256,32 @@ class Conductor:
             if self._wakes.get(name) == at:
                 del self._wakes[name]
                 todo[name] = None
-        if books.present.results or books.present.opened:
-            todo |= self._hungry
-            self._hungry.clear()
         for name in todo:
-            desk = self.desks[name]
-            if desk.board is None:
-                desk.dirty = set()
-                self._wakes.pop(name, None)
-            elif self.bus.staged_bytes > self.limits.batch_bytes // 2:
-                books.todo[name] = None
+            self._plan_one(name, now)
+        if books.present.results or books.present.opened:
+            self._feed(todo, now)
+
+    def _feed(self, planned: Container[str], now: float) -> None:
+        """Slots were given back: who waits for one is asked in turn, as long as there is one, and then waits at the end."""
+        for _ in range(len(self._hungry)):
+            if self.world.in_flight >= self.world.concurrency:
+                return
+            name, _ = self._hungry.popitem(last=False)
+            if name in planned:
+                self._hungry[name] = None
             else:
-                with books.isolated(name):
-                    self._plan(desk, desk.board, now)
+                self._plan_one(name, now)
+
+    def _plan_one(self, name: str, now: float) -> None:
+        desk = self.desks[name]
+        if desk.board is None:
+            desk.dirty = set()
+            self._wakes.pop(name, None)
+        elif self.bus.staged_bytes > self.limits.batch_bytes // 2:
+            self.books.todo[name] = None
+        else:
+            with self.books.isolated(name):
+                self._plan(desk, desk.board, now)
 
     def _plan(self, desk: Desk, board: Board, now: float) -> None:
         dirty, desk.dirty = desk.dirty, set()
@@ -280,6 +294,8 @@ class Conductor:
                 break
         if board.ready:
             self._hungry[desk.name] = None
+        else:
+            self._hungry.pop(desk.name, None)
         if made.wake_at is None:
             self._wakes.pop(desk.name, None)
         elif self._wakes.get(desk.name) != made.wake_at:

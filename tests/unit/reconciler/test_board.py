@@ -1,36 +1,37 @@
-"""The board's own promise: whatever became of the dirty steps, a refresh ends where a board built from nothing begins."""
+"""What a board does ahead of time, and what it knows of projects that are gone."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from glink.fold import fold
-from tests.property.test_convergence import fresh_board, thoughts
 from tests.rig import Rig, step, workflow
 
-DIAMOND = workflow(
-    "p", step("a"), step("b", "two", ("a",)), step("c", "three", ("a",)), step("d", "four", ("b", "c")), step("e")
-)
 
-
-def test_steps_behind_one_that_is_wanted_again_wait_for_it(tmp_path: Path) -> None:
-    """A parent that was final is not any more: all behind it wait, and are decided anew once it has answered."""
+def test_what_needs_no_other_steps_answer_is_fingerprinted_when_the_project_is_seated(tmp_path: Path) -> None:
+    """A step's turn then costs only the step; what names another step's answer has to wait for it."""
     rig = Rig(tmp_path / "bus")
-    rig.observe(DIAMOND)
-    rig.settle()
-    desk, state = rig.desks["p"], rig.state("p")
-    board = desk.board
+    alone, named = step("b", "alone", after=["a"], context="none"), "{{ steps.a.output }}"
+    rig.observe(workflow("p", step("a"), alone, step("c", named, after=["a"])))
+    board = rig.desks["p"].board
     assert board is not None
-    data = {"cause": "retry", "force": False, "params": {}, "steps": ["a"], "by": "test"}
-    fold(state, {"seq": state.seq + 1, "b": 1, "e": 1, "time": state.changed, "type": "run.requested", "project": "p",
-                 "run": state.runs + 1, "data": data})  # fmt: skip
-    board.refresh({"a"}, rig.time.at)
-    assert {name: str(one.reason) for name, one in board.decisions.items()} == {
-        "a": "forced", "b": "waiting_for", "c": "waiting_for", "d": "waiting_for", "e": "up_to_date"
-    }  # fmt: skip
-    full = fresh_board(rig, desk)
-    full.refresh(None, rig.time.at)
-    assert (thoughts(board), board.unmet, board.open) == (thoughts(full), full.unmet, full.open)
-    state.steps["a"].floor = 0
-    board.refresh({"a"}, rig.time.at)
-    assert (set(board.unmet.values()), board.open) == ({0}, 0)
+    assert set(board.memo) == {"a", "b"}
+    foreseen = board.memo["b"]
+    rig.settle()
+    assert board.memo["b"] == foreseen
+    assert rig.state("p").steps["b"].answer.key == foreseen[2]
+    rig.close()
+
+
+def test_the_projects_that_are_gone_are_known_also_after_a_restart_and_a_return(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "bus")
+    rig.observe(workflow("p", step("a")), workflow("q", step("a", "another")))
+    rig.settle()
+    rig.observe(gone=("p",))
+    assert list(rig.conductor.books.surroundings.orphans) == ["p"]
+    rig.close()
+    again = Rig(tmp_path / "bus")
+    assert list(again.conductor.books.surroundings.orphans) == ["p"]
+    again.observe(workflow("p", step("a")), workflow("q", step("a", "another")))
+    assert not again.conductor.books.surroundings.orphans
+    assert again.dispatched() == []
+    again.close()

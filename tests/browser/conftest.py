@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from tests.conftest import NO_BROWSER
 from tests.sites import Site, many, mixed, three
@@ -24,6 +24,7 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 Open = Callable[..., Page]
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="package")

@@ -98,7 +98,7 @@ def test_everything_is_reached_and_done_by_keyboard(open_page: Open) -> None:
 
 
 def test_a_node_of_the_graph_leads_to_its_step(open_page: Open) -> None:
-    page = open_page(COFFEE)
+    page = open_page(COFFEE, height=1200)
     node = page.get_by_role("link", name="Step 21, search-agent: failed, failed, and will not be tried again by itself")
     expect(node).to_be_in_viewport()
     node.focus()

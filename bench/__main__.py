@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from bench import floor, loading, steps, watching
+from bench import bus, floor, loading, steps, watching
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,6 +63,7 @@ def measure(folder: Path, *, quick: bool) -> list[dict[str, str]]:
     p50, p99 = watching.save_to_dispatch(fresh(), 5 if quick else 100)
     add("6", "save to durable dispatch, p50", 0.7, p50, "<= 40 ms")
     add("6", "save to durable dispatch, p99", 3.3, p99, "<= 60 ms")
+    bus.measure(fresh, add, quick=quick)
     text = loading.text_of(50 if quick else 1_000)
     low = median(floor.yaml_events(text) for _ in range(rounds))
     own = median(loading.load(fresh(), text) for _ in range(rounds))

@@ -259,6 +259,8 @@ class Engine:
             memory = Memory.read(bus)
             world = memory.world
             memory.same_boot = _resume_clock(clock, world)
+            if not memory.same_boot:
+                memory.clip(clock.now())
             _roster(world, config)
             world.draining = not acts
             inbox = Inbox()

@@ -34,7 +34,7 @@ from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher, Job
 from glink.reconciler.inbox import Inbox, Request, Result
 from glink.reconciler.jobs import Jobs
-from glink.reconciler.memory import Memory
+from glink.reconciler.memory import LONGEST_COOLING, Memory
 from glink.reconciler.plan import plan
 from glink.reconciler.retention import Retention
 from glink.reconciler.saving import Saver
@@ -256,7 +256,7 @@ class Conductor:
     def _agent_trouble(self, result: Result, now: float) -> None:
         cls, agent = result.data["class"], result.agent
         if cls == ErrorClass.THROTTLED:
-            until = min(max(result.data.get("retry_at") or now + 60.0, now), now + 86_400.0)
+            until = min(max(result.data.get("retry_at") or now + 60.0, now), now + LONGEST_COOLING)
             if until > self.world.cooling.get(agent, 0.0):
                 self._stage({"type": "agent.cooling", "data": {"agent": agent, "until": until}})
         elif cls == ErrorClass.AUTH and (spec := self.world.agent(agent)) is not None:

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
 
-from bench import commands, floor, http, loading, settled, steps, watching
+from bench import bus, commands, floor, http, loading, settled, steps, watching
 from glink import collector
 
 ROOT = Path(__file__).parents[1]
@@ -192,6 +192,15 @@ def events_over_http(table: Table) -> None:
     table.add("9", "1,000 events of them", [(read * 1e3 / records, last * 1e3 / events)], "<= 5 ms")
 
 
+def the_bus(table: Table) -> None:
+    """Lines 7 and 8, and of line 9 what is read of one project among many."""
+    bus.measure(
+        table.fresh,
+        lambda line, work, low, own, goal, more="": table.add(line, work, [(low, own)], goal, more),
+        quick=table.quick,
+    )
+
+
 LINES: dict[str, Callable[[Table], None]] = {
     "1": chain,
     "2": fan_out,
@@ -199,6 +208,7 @@ LINES: dict[str, Callable[[Table], None]] = {
     "4": cold_plan,
     "5": nothing_to_do,
     "6": watching_files,
+    "7": the_bus,
     "9": events_over_http,
     "11": over_http,
     "12": loaded,

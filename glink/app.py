@@ -82,6 +82,8 @@ class Engine:
             memory = Memory.read(bus)
             world = memory.world
             memory.same_boot = resume_clock(clock, world)
+            if not memory.same_boot:
+                memory.clip(clock.now())
             enroll(world, config)
             world.draining, world.serve_only = not acts, serve_only
             inbox = Inbox()

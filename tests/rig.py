@@ -95,11 +95,15 @@ class Rig:
     adoption: Adoption = Adoption.NEVER_STARTED
     concurrency: int = 64
     limits: Limits = field(default_factory=Limits)
+    rebooted: bool = False
 
     def __post_init__(self) -> None:
         limits = self.limits
         self.bus = Bus.open(self.path, clock=self.time, limits=limits, disk=self.disk, sync=self.disk is not None)
         memory = Memory.read(self.bus)
+        if self.rebooted:
+            memory.same_boot = False
+            memory.clip(self.time.now())
         world = memory.world
         world.agents, world.commands, world.concurrency = self.agents, self.commands, self.concurrency
         world.engine = self.engine

@@ -13,13 +13,13 @@ from glink.reconciler import claims, notes, submissions
 from glink.reconciler.books import Books
 from glink.reconciler.desk import Desk
 from glink.reconciler.inbox import Look, Request, Result
+from glink.reconciler.memory import LONGEST_COOLING
 from glink.reconciler.verbs import VERBS, Deed
 from glink.reconciler.wanted import params_digest, sources_digest
 from glink.state import ProjectState
 from glink.watch.source import Observation
 
 _COOLING_SECONDS = 60.0
-_COOLING_MOST = 86_400.0
 
 
 class Intake:
@@ -83,7 +83,7 @@ class Intake:
     def _agent_trouble(self, result: Result, now: float) -> None:
         cls, agent, world = result.data["class"], result.agent, self._books.world
         if cls == ErrorClass.THROTTLED:
-            until = min(max(result.data.get("retry_at") or now + _COOLING_SECONDS, now), now + _COOLING_MOST)
+            until = min(max(result.data.get("retry_at") or now + _COOLING_SECONDS, now), now + LONGEST_COOLING)
             if until > world.cooling.get(agent, 0.0):
                 self._books.stage({"type": "agent.cooling", "data": {"agent": agent, "until": until}})
         elif cls == ErrorClass.AUTH and (access := world.access(agent)) != world.paused.get(agent):

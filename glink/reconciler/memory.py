@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from glink.clock import seconds_of, text_of
 from glink.errors import BusCorrupt
 from glink.event import Record
 from glink.fold import fold
@@ -15,6 +16,7 @@ from glink.world import World, fold_world
 
 WORLD = ".world"
 CARRIED = frozenset({"project.carried", "engine.carried"})
+LONGEST_COOLING = 86_400.0
 
 
 class Kept(Protocol):
@@ -107,6 +109,20 @@ class Memory:
         if state is None:
             state = self.states[name] = ProjectState(name)
         fold(state, record)
+
+    def clip(self, now: float) -> None:
+        """After a reboot the clock may be behind the bus: what is due is due after its delay, counted from now at most."""
+        for state in self.states.values():
+            for step in state.steps.values():
+                lapse = step.lapse
+                if lapse is not None and (failed := seconds_of(lapse.time)) > now:
+                    if lapse.retry_at is not None:
+                        lapse.retry_at += now - failed
+                    lapse.time = text_of(now)
+                if step.dispatched and seconds_of(step.dispatched) > now:
+                    step.dispatched = text_of(now)
+        for agent, until in self.world.cooling.items():
+            self.world.cooling[agent] = min(until, now + LONGEST_COOLING)
 
     def snapshot(self, states: dict[str, ProjectState], world: World) -> Snapshot:
         """What has to be written so that checkpoints hold all of this; counts as saved from here on."""

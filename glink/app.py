@@ -26,6 +26,7 @@ from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher, Job
 from glink.reconciler.inbox import Inbox, Look, Request, Result
 from glink.reconciler.memory import Memory
+from glink.reconciler.retention import retention_of
 from glink.server.health import Pulse
 from glink.view import View
 from glink.watch.git import Git
@@ -115,7 +116,10 @@ class Engine:
             engine = cls(config, conductor, source, dispatcher, inbox, bus, _records=acts)
             if acts:
                 collector.calm()
-                conductor.keep_within_time(seconds=config.retention_days * 86_400.0, work=config.work_dir)
+                days = config.retention_days * 86_400.0
+                conductor.retention = retention_of(
+                    conductor.books, conductor.saver, clock.now(), seconds=days, work=config.work_dir
+                )
                 conductor.start()
             _storing(bus, inbox.put)(source.scan())
         except BaseException:

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from glink.limits import Limits
+from glink.pages.files import whole_site, write_files
+from glink.pages.past import Pasts
+from glink.pages.prompts import Prompt, Prompts
 from glink.project import load_project
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Job
 from glink.reconciler.survey import survey
 from glink.report import Report
 from glink.roster import AgentSpec
-from glink.server.files import whole_site, write_files
-from glink.server.past import Pasts
-from glink.server.prompts import Prompt, Prompts
 from glink.state import ProjectState
 from tests.rig import Rig, step, workflow
 

@@ -19,7 +19,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from glink.address import Address
 from glink.agents import elsewhere
 from glink.agents.agent import Adoption, Control, ErrorClass, Outcome, Task
 from glink.agents.elsewhere import Elsewhere
@@ -30,10 +29,11 @@ from glink.agents.inquiry import body_of, headers_of, headers_with_body
 from glink.agents.message import clipped
 from glink.agents.waiting import Attempt
 from glink.clock import SystemClock
-from glink.exchange import Broken, Reply, Request, exchange
 from glink.jsontext import JSONError, loads
 from glink.limits import Limits
-from glink.patience import Patience, Stop, Stopped
+from glink.outward.address import Address
+from glink.outward.exchange import Broken, Reply, Request, exchange
+from glink.outward.patience import Patience, Stop, Stopped
 from glink.roster import AgentSpec
 from glink.templates.body import Body
 from glink.templates.problems import RenderProblem

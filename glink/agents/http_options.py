@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from glink.address import Address
 from glink.loading.vocabulary import VariableName, complaint
+from glink.outward.address import Address
 from glink.templates.body import Body
 from glink.templates.problems import TemplateProblem
 

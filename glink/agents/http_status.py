@@ -54,7 +54,7 @@ def class_of(status: int) -> E | None:
 
 
 def class_of_fault(code: str) -> E:
-    """The class of an exchange that brought no whole answer (`glink.exchange.Broken.code`)."""
+    """The class of an exchange that brought no whole answer (`glink.outward.exchange.Broken.code`)."""
     return _FAULTS.get(code, E.TRANSIENT)
 
 

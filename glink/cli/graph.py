@@ -46,16 +46,16 @@ def command(
 
 
 def _text(rows: tuple[Row, ...], wanted: Format, limits: Limits) -> str:
-    from glink.server import diagrams, pages
-    from glink.server.layouts import prepare
+    from glink.pages import diagrams, html
+    from glink.pages.layouts import prepare
 
     if wanted is Format.SVG:
         prepare(rows, limits)
-    return {Format.MERMAID: diagrams.mermaid, Format.DOT: diagrams.dot, Format.SVG: pages.svg}[wanted](rows)
+    return {Format.MERMAID: diagrams.mermaid, Format.DOT: diagrams.dot, Format.SVG: html.svg}[wanted](rows)
 
 
 def _data(rows: tuple[Row, ...]) -> dict[str, object]:
-    from glink.server.picture import edges_of
+    from glink.pages.picture import edges_of
 
     return {
         "steps": [{"step": row.step, "agent": row.agent, "name": row.name, "status": row.status} for row in rows],

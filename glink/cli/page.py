@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
+from glink.pages.files import whole_site, write_files
+from glink.pages.past import Pasts
+from glink.pages.prompts import Prompts
 from glink.reconciler.survey import survey
-from glink.server.files import whole_site, write_files
-from glink.server.past import Pasts
-from glink.server.prompts import Prompts
 from glink.view import View
 
 

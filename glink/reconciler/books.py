@@ -94,6 +94,10 @@ class Books:
             self.present.touched.add(body["project"])
         return record
 
+    def states(self) -> dict[str, ProjectState]:
+        """The state of every project."""
+        return {name: desk.state for name, desk in self.desks.items()}
+
     def touch_all(self) -> None:
         """Everything is to be decided anew."""
         for desk in self.desks.values():

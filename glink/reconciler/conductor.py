@@ -22,13 +22,12 @@ from typing import Any, Protocol
 
 from glink import __version__
 from glink.bus.bus import Bus
-from glink.clock import Clock, seconds_of
+from glink.clock import Clock
 from glink.errors import BusError
 from glink.event import Record
 from glink.limits import Limits
 from glink.reconciler.actions import Action, Dispatch, Restore, Settle
 from glink.reconciler.adoption import adopt, lost
-from glink.reconciler.attempts import Attempts
 from glink.reconciler.board import Board, Surroundings
 from glink.reconciler.books import Books, Pass
 from glink.reconciler.desk import Desk
@@ -39,7 +38,6 @@ from glink.reconciler.memory import Memory
 from glink.reconciler.plan import plan
 from glink.reconciler.retention import Retention
 from glink.reconciler.saving import Saver
-from glink.state import ProjectState
 from glink.watch.source import Observation
 from glink.world import World
 
@@ -189,7 +187,7 @@ class Conductor:
                 self.books.stage({"type": "engine.stopped", "data": {"in_flight": self.world.in_flight}})
                 self.bus.commit()
                 self._perform(last)
-            self._memory.save(self.bus, self._states(), self.world)
+            self._memory.save(self.bus, self.books.states(), self.world)
         self.bus.close(clean=self.failure is None)
 
     @property
@@ -378,29 +376,8 @@ class Conductor:
                 listener(done.records)
             newest = done.records[-1]["seq"]
             if newest - self._settled_floor >= self.limits.checkpoint_events and self.saver.offer(
-                self._states(), self.world
+                self.books.states(), self.world
             ):
                 self._settled_floor = newest
             if self.retention is not None:
                 self.retention.perform(self.clock.now())
-
-    def _states(self) -> dict[str, ProjectState]:
-        return {name: desk.state for name, desk in self.desks.items()}
-
-    def keep_within_time(self, *, seconds: float, work: Path) -> None:
-        """From now on events past `seconds` are trimmed, and folders of ended attempts below `work` go in their turn."""
-        self.retention = Retention(
-            bus=self.bus,
-            saver=self.saver,
-            states=self._states,
-            world=self.world,
-            limits=self.limits,
-            seconds=seconds,
-            attempts=Attempts(work / "attempts", self.limits, self._dispatched_at),
-            now=self.clock.now(),
-            touch_all=self.books.touch_all,
-        )
-
-    def _dispatched_at(self, fence: int) -> float | None:
-        record = self.bus.read(fence)
-        return None if record is None else seconds_of(record["time"])

@@ -11,8 +11,9 @@ The conductor calls `stage` before it records and `perform` after the sync, `fai
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glink.bus.bus import Bus
 from glink.bus.encode import depth
@@ -27,6 +28,9 @@ from glink.reconciler.memory import whole_carried
 from glink.reconciler.saving import Saver
 from glink.state import ProjectState
 from glink.world import World
+
+if TYPE_CHECKING:
+    from glink.reconciler.books import Books
 
 CARRIED = "project.carried"
 _BLOBS = 8  # written and synced in one pass
@@ -215,6 +219,27 @@ class Retention:
     def _troubled(self, error: Exception) -> None:
         self.troubles += 1
         self.trouble = str(error)
+
+
+def retention_of(books: Books, saver: Saver, now: float, *, seconds: float, work: Path) -> Retention:
+    """What trims events older than `seconds` and, below `work`, folders of attempts that have ended."""
+    bus = books.bus
+
+    def dispatched(fence: int) -> float | None:
+        record = bus.read(fence)
+        return None if record is None else seconds_of(record["time"])
+
+    return Retention(
+        bus=bus,
+        saver=saver,
+        states=books.states,
+        world=books.world,
+        limits=books.limits,
+        seconds=seconds,
+        attempts=Attempts(work / "attempts", books.limits, dispatched),
+        now=now,
+        touch_all=books.touch_all,
+    )
 
 
 def dispatch_of(bus: Bus, project: str, fence: int) -> Record | None:

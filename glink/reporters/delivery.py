@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import glink
-from glink.address import Address
-from glink.exchange import Broken, Reply, Request, exchange
 from glink.limits import Limits
-from glink.patience import Patience, Stopped
+from glink.outward.address import Address
+from glink.outward.exchange import Broken, Reply, Request, exchange
+from glink.outward.patience import Patience, Stopped
 from glink.reporters.news import News
 from glink.reporters.reporter import Undelivered
 from glink.reporters.setting import Setting

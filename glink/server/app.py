@@ -6,17 +6,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from glink.bus.bus import Bus
 from glink.event import Record
+from glink.pages.files import PageFiles
+from glink.pages.prompts import Prompts
 from glink.reconciler.survey import survey
 from glink.report import Report
 from glink.server.access import TOKEN_FILE, guard_of, tokens_of
 from glink.server.ask_routes import ask_routes
 from glink.server.engine import Engine
 from glink.server.events import events_route
-from glink.server.files import PageFiles
 from glink.server.health import health_route
 from glink.server.metrics import Gauges, Metrics, metrics_route
 from glink.server.page_routes import page_routes
-from glink.server.prompts import Prompts
 from glink.server.serve import Serving
 from glink.server.site import Site
 from glink.server.streams import Streams

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from glink.pages.files import PageFiles
+from glink.pages.html import asset
 from glink.permit import Scope
-from glink.server.files import PageFiles
-from glink.server.pages import asset
 from glink.server.problem import HttpProblem
 from glink.server.route import Call, Reply, Route
 

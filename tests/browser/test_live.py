@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from glink.server.files import PageFiles
-from glink.server.pages import CSP, asset
+from glink.pages.files import PageFiles
+from glink.pages.html import CSP, asset
 from tests.browser.conftest import Open, Seen
 from tests.rig import step, workflow
 from tests.sites import Site

@@ -8,12 +8,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from glink.pages.files import whole_site, write_files
 from glink.report import Report
-from glink.server.files import whole_site, write_files
 from tests.browser.conftest import Open, Seen
 from tests.hostile import CORPUS
 from tests.sites import Site
-from tests.unit.server.test_pages import told
+from tests.unit.pages.test_html import told
 
 COFFEE = "project/team-a~coffee-cards.html"
 PAGES = ("index.html", COFFEE, "project/three.html", "project/typing.html", "project/letter.html", "project/old.html")

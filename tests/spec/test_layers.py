@@ -23,7 +23,7 @@ DECISIONS = {
     ),
     "watch.settle",
     *(
-        f"server.{name}"
+        f"pages.{name}"
         for name in ("shown", "links", "attention", "cards", "fitting", "sketch", "layering", "picture", "diagrams")
     ),
 }
@@ -38,8 +38,8 @@ DOORS = {
     "bottle": {"server.site"},
     "prometheus_client": {"server.metrics"},
     "waitress": {"server.wire", "server.serve"},
-    "graphlay": {"server.layering"},
-    "urllib3": {"connection", "remote"},
+    "graphlay": {"pages.layering"},
+    "urllib3": {"outward.connection", "remote"},
 }
 
 
@@ -68,7 +68,7 @@ def level(module: str) -> int:
             "reconciler.notes",
             "reconciler.submissions",
         )
-        or name.startswith(("server", "answers"))
+        or name.startswith(("server", "answers", "pages"))
         or name in ("view", "wiring")
     ):
         return 4

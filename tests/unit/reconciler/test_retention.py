@@ -15,6 +15,7 @@ from glink.clock import wait_for
 from glink.limits import Limits
 from glink.reconciler.attempts import Attempts, Ends
 from glink.reconciler.memory import Memory
+from glink.reconciler.retention import retention_of
 from tests.rig import Rig, step, workflow
 
 DAY = 86_400.0
@@ -25,7 +26,10 @@ OTHER = workflow("q", step("a", "other"))
 
 def rig_at(path: Path, *, days: int = 30, limits: Limits = LIMITS, **more) -> Rig:
     rig = Rig(path / "bus", limits=limits, **more)
-    rig.conductor.keep_within_time(seconds=days * DAY, work=path / "work")
+    conductor = rig.conductor
+    conductor.retention = retention_of(
+        conductor.books, conductor.saver, rig.time.now(), seconds=days * DAY, work=path / "work"
+    )
     return rig
 
 

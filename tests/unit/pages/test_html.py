@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glink.limits import Limits
+from glink.pages.html import CSP, asset, asset_names, overview_page, project_page
+from glink.pages.overview import overview
+from glink.pages.past import Attempt, Past, PastRun, Pasts, Said
+from glink.pages.prompts import Prompt
 from glink.report import Condition, Health, Report, Row, Sync
-from glink.server.overview import overview
-from glink.server.pages import CSP, asset, asset_names, overview_page, project_page
-from glink.server.past import Attempt, Past, PastRun, Pasts, Said
-from glink.server.prompts import Prompt
 from tests.hostile import CORPUS
 from tests.rig import START
 from tests.sites import UNAVAILABLE, Site, coffee, invalid, mixed, three

@@ -14,8 +14,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from glink.address import Address
-from glink.patience import Patience
+from glink.outward.address import Address
+from glink.outward.patience import Patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def exchange(request: Request, patience: Patience, *, longest: float = math.inf)
 
     `longest` bounds this one exchange, in seconds; past it, it is Broken (`slow`).
     """
-    from glink.connection import Call  # urllib3 is imported when somebody speaks HTTP
+    from glink.outward.connection import Call  # urllib3 is imported when somebody speaks HTTP
 
     patience.check()
     with Call(request) as call:

@@ -24,7 +24,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from glink.clock import SystemClock
-from glink.exchange import Broken, Reply, Request
+from glink.outward.exchange import Broken, Reply, Request
 
 _CLOCK: Final = SystemClock()
 _PIECE: Final = 64 << 10

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from glink.server.sketch import WORK, Sketch
+from glink.pages.sketch import WORK, Sketch
 
 Size = tuple[float, float]
 Point = tuple[float, float]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from glink.clock import wait_for
+from glink.pages.files import PageFiles, write_files
 from glink.report import Report
-from glink.server.files import PageFiles, write_files
 from tests.rig import step, workflow
 from tests.sites import Site, three
 

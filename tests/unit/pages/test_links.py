@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from glink.server.links import Links, file_of
+from glink.pages.links import Links, file_of
 
 
 def test_a_served_page_links_relative_to_its_own_depth() -> None:

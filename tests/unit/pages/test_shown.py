@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from glink.server import shown
+from glink.pages import shown
 
 
 @pytest.mark.parametrize(

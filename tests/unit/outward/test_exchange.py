@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from glink import connection as door
-from glink.address import Address
 from glink.clock import SystemClock, wait_for
-from glink.exchange import Broken, Reply, Request, exchange
-from glink.patience import Patience, Stop, Stopped
+from glink.outward import connection as door
+from glink.outward.address import Address
+from glink.outward.exchange import Broken, Reply, Request, exchange
+from glink.outward.patience import Patience, Stop, Stopped
 from glink.testing.control import ManualControl
 from tests.unit.web import CERTIFICATE, SECONDS, Asked, Behaviour, Service, reply, says
 

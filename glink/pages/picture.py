@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 
+from glink.pages.attention import WORDS, Sign, sign_of
+from glink.pages.fitting import fitted
+from glink.pages.layering import Size, lay_out
+from glink.pages.sketch import Sketch, sketch_of
 from glink.report import Row
-from glink.server.attention import WORDS, Sign, sign_of
-from glink.server.fitting import fitted
-from glink.server.layering import Size, lay_out
-from glink.server.sketch import Sketch, sketch_of
 from glink.words import escaped, in_words
 
 WIDTH, HEIGHT = 176.0, 48.0

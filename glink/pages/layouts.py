@@ -15,13 +15,13 @@ from pathlib import Path
 import glink
 from glink.jsontext import JSONError, dumps, loads
 from glink.limits import Limits
+from glink.pages.layering import Laid, Size, by_graphlay, is_kept, is_light, keep, own
+from glink.pages.picture import sizes_of
+from glink.pages.sketch import Sketch, sketch_of
 from glink.report import Row
-from glink.server.layering import Laid, Size, by_graphlay, is_kept, is_light, keep, own
-from glink.server.picture import sizes_of
-from glink.server.sketch import Sketch, sketch_of
 
 # -P: no module is taken from the working directory; Glink is found as this process found it.
-_START = "import sys; sys.path.append(sys.argv.pop(1)); from glink.server.layouts import main; main()"
+_START = "import sys; sys.path.append(sys.argv.pop(1)); from glink.pages.layouts import main; main()"
 _HOME = str(Path(glink.__file__).parents[1])
 
 

@@ -10,18 +10,19 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Lock, Thread
 
 from glink.event import Record
 from glink.limits import Limits
+from glink.pages.html import asset, asset_names, overview_page, project_page
+from glink.pages.layouts import prepare
+from glink.pages.links import ASSETS, HOME_FILE, file_of
+from glink.pages.past import Pasts
+from glink.pages.project import fences_to_show
+from glink.pages.prompts import Prompt
 from glink.report import Report
-from glink.server.layouts import prepare
-from glink.server.links import ASSETS, HOME_FILE, file_of
-from glink.server.pages import asset, asset_names, overview_page, project_page
-from glink.server.past import Pasts
-from glink.server.project import fences_to_show
-from glink.server.prompts import Prompt
 
 Look = Callable[[Collection[str] | None], Sequence[Report]]
 AskPrompts = Callable[[Sequence[int]], Mapping[int, Prompt]]
@@ -175,7 +176,7 @@ class PageFiles:
 
     def _changed(self, reports: Sequence[Report], touched: set[str]) -> Iterator[tuple[str, bytes]]:
         """The files that say something else now, the first time all of them; the lock is held for one page at a time."""
-        stale = [one for one in reports if one.project in touched or self._written.get(one.project) != one]
+        stale = [one for one in reports if one.project in touched or self._written.get(one.project) != _said(one)]
         if not stale and len(reports) == len(self._written) > 0:
             return
         now, limits = self._now(), self._limits
@@ -190,7 +191,7 @@ class PageFiles:
         with self._lock:
             home = overview_page(reports, self._fold(), now=now, limits=limits, served=False, revision=self._revision())
         yield HOME_FILE, home.encode()
-        self._written = {one.project: one for one in reports}
+        self._written = {one.project: _said(one) for one in reports}
 
     def _sweep(self, reports: Sequence[Report]) -> None:
         """Remove pages of projects that there are no more."""
@@ -199,3 +200,9 @@ class PageFiles:
         for path in folder.glob("*.html") if folder.is_dir() else ():
             if path.name not in wanted:
                 path.unlink(missing_ok=True)
+
+
+def _said(report: Report) -> Report:
+    """The report without what its page does not say: a new commit that leaves a project alone leaves its page alone."""
+    in_force = report.last_applied == report.last_attempted
+    return replace(report, last_applied="", last_attempted="") if in_force else report

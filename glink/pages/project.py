@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from glink.pages.attention import WORDS, Advice, Sign, Standing, advice_on, is_broken, sign_of, standing_of
+from glink.pages.cards import Card, cards_of
+from glink.pages.past import Past, Said
+from glink.pages.picture import Picture, picture
+from glink.pages.prompts import Prompt
+from glink.pages.shown import count, money, span
+from glink.pages.timeline import Timeline, timeline
 from glink.report import Report, Row
-from glink.server.attention import WORDS, Advice, Sign, Standing, advice_on, is_broken, sign_of, standing_of
-from glink.server.cards import Card, cards_of
-from glink.server.past import Past, Said
-from glink.server.picture import Picture, picture
-from glink.server.prompts import Prompt
-from glink.server.shown import count, money, span
-from glink.server.timeline import Timeline, timeline
 from glink.words import in_words
 
 _USAGE = (("input", "tokens in"), ("output", "tokens out"), ("cached", "of them cached"), ("calls", "calls"))

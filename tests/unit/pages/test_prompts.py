@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glink.server.project import fences_to_show
-from glink.server.prompts import Prompt
+from glink.pages.project import fences_to_show
+from glink.pages.prompts import Prompt
 from tests.rig import step, workflow
 from tests.sites import Site, coffee
 

@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glink.limits import Limits
+from glink.pages import layering
+from glink.pages.diagrams import dot, mermaid
+from glink.pages.fitting import fitted
+from glink.pages.html import svg
+from glink.pages.layering import lay_out
+from glink.pages.layouts import prepare
+from glink.pages.picture import picture, sizes_of
+from glink.pages.sketch import BUNDLE, EDGES, WORK, sketch
 from glink.report import Row
-from glink.server import layering
-from glink.server.diagrams import dot, mermaid
-from glink.server.fitting import fitted
-from glink.server.layering import lay_out
-from glink.server.layouts import prepare
-from glink.server.pages import svg
-from glink.server.picture import picture, sizes_of
-from glink.server.sketch import BUNDLE, EDGES, WORK, sketch
 from tests.sites import SHAPE
 
 SHAPED = {str(step): tuple(map(str, after)) for step, after in SHAPE.items()}

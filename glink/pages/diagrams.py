@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from glink.pages.attention import Sign, sign_of
+from glink.pages.picture import edges_of
 from glink.report import Row
-from glink.server.attention import Sign, sign_of
-from glink.server.picture import edges_of
 from glink.words import escaped
 
 _COLOURS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from glink.address import Address
+from glink.outward.address import Address
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from glink.clock import seconds_of
+from glink.pages.attention import WORDS, Sign, Standing, sign_of, standing_of
+from glink.pages.cards import PER_PROJECT, Card, cards_of
+from glink.pages.past import Past, PastRun, Pasts
+from glink.pages.shown import count, span
 from glink.report import Report
-from glink.server.attention import WORDS, Sign, Standing, sign_of, standing_of
-from glink.server.cards import PER_PROJECT, Card, cards_of
-from glink.server.past import Past, PastRun, Pasts
-from glink.server.shown import count, span
 
 SPARK_BAR, SPARK_HEIGHT, SPARK_LEAST = 6, 22, 5
 PART_LEAST = 0.04

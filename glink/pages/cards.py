@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from glink.report import Report, Row
-from glink.server.attention import (
+from glink.pages.attention import (
     INVALID,
     Advice,
     Sign,
@@ -17,6 +16,7 @@ from glink.server.attention import (
     suspended_advice,
     waits_for_person,
 )
+from glink.report import Report, Row
 from glink.words import in_words
 
 PER_PROJECT = 3

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from glink.cli.main import VERBS
+from glink.pages.attention import WORDS, Sign, Standing, advice_on, sign_of, standing_of
+from glink.pages.cards import cards_of
 from glink.reconciler.actions import Reason, Status
 from glink.report import Condition, Health, Report, Row, Sync
-from glink.server.attention import WORDS, Sign, Standing, advice_on, sign_of, standing_of
-from glink.server.cards import cards_of
 from tests.sites import Site, mixed
 
 

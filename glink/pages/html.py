@@ -18,16 +18,16 @@ from markupsafe import Markup
 from glink import __version__
 from glink.clock import text_of
 from glink.limits import Limits
+from glink.pages import shown
+from glink.pages.attention import WORDS
+from glink.pages.cards import caret
+from glink.pages.links import Links
+from glink.pages.overview import overview
+from glink.pages.past import Past, Pasts
+from glink.pages.picture import picture
+from glink.pages.project import project
+from glink.pages.prompts import Prompt
 from glink.report import Report, Row
-from glink.server import shown
-from glink.server.attention import WORDS
-from glink.server.cards import caret
-from glink.server.links import Links
-from glink.server.overview import overview
-from glink.server.past import Past, Pasts
-from glink.server.picture import picture
-from glink.server.project import project
-from glink.server.prompts import Prompt
 from glink.words import escaped_block
 
 CSP: Final = (

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from glink.clock import seconds_of
-from glink.server.attention import Sign
-from glink.server.past import Attempt, Past
-from glink.server.shown import span
+from glink.pages.attention import Sign
+from glink.pages.past import Attempt, Past
+from glink.pages.shown import span
 
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800,
           3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800)  # fmt: skip

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from glink.limits import Limits
-from glink.server.past import Pasts
-from glink.server.timeline import timeline
+from glink.pages.past import Pasts
+from glink.pages.timeline import timeline
 from tests.rig import START, step, workflow
 from tests.sites import Site, coffee
 

@@ -1,0 +1,1 @@
+"""The status page: models from reports and records, pictures, HTML, files."""

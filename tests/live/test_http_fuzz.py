@@ -61,14 +61,15 @@ def fuzz(url: str, examples: int, mode: GenerationMode) -> int:
     return asked
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_the_server_answers_as_it_says(url: str, mode: GenerationMode) -> None:
     """Status, content type and body are those of the description, and none is a 5xx."""
-    assert fuzz(url, 60, mode) > 100
+    assert fuzz(url, 25, mode) > 50
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_the_server_answers_as_it_says_at_length(url: str, mode: GenerationMode) -> None:
-    assert fuzz(url, 1_500, mode) > 5_000
+    assert fuzz(url, 800, mode) > 3_000

@@ -136,14 +136,18 @@ def test_choices_are_kept_apart(stage: Stage) -> None:
     same = stage.open(choice=Choice(ALL, types=types_of("note.*")))
     third = stage.open(choice=Choice(ALL, project="p"))
     other = stage.open(choice=Choice(ALL, project="p"), form=Form.EVENTS)
+    stage.stored.write({"type": "note.0", "project": "p"})
+    for one in (note, same, third):
+        assert seqs(lines(one, 1)) == [1]
     stage.stored.write({"type": "note.a", "project": "q"}, {"type": "order.b", "project": "p"}, {"type": "note.c"})
     assert [one["type"] for one in lines(note, 2)] == ["note.a", "note.c"]
     assert [one["type"] for one in lines(same, 2)] == ["note.a", "note.c"]
     assert [one["type"] for one in lines(third, 1)] == ["order.b"]
     told = b""
-    while b"\n\n" not in told:
+    while told.count(b"\n\n") < 2:
         told += other.recv(1 << 16)
-    assert told.startswith(b'retry: 2000\nid: 2\ndata: {"seq":2,')
+    assert told.startswith(b'retry: 2000\nid: 1\ndata: {"seq":1,')
+    assert told.split(b"\n\n")[1].startswith(b'id: 3\ndata: {"seq":3,')
 
 
 def test_a_limit_ends_the_stream(stage: Stage) -> None:

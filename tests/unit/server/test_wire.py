@@ -31,5 +31,6 @@ def test_a_client_that_left_before_the_head_is_told_to_its_taker_once() -> None:
     task.status = "200 OK"
     with pytest.raises(ClientDisconnected):
         task.finish()
+    assert taker.left == 1
     channel.let_go()
     assert taker.left == 1

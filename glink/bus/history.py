@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, cast
 
 from glink.bus import index, picking, record, segment
 from glink.bus.fsio import Disk
-from glink.bus.index import Index
+from glink.bus.index import Index, Stored
 from glink.bus.segment import Header, Seal, Walk
 from glink.errors import BusCorrupt, BusTrimmed
 from glink.event import Record
@@ -26,7 +26,7 @@ from glink.jsontext import loads
 from glink.limits import Limits
 
 Judge = Callable[[int, Header, int, int], None]
-_INDEXES = 16
+_INDEXES = 32
 
 
 class End(NamedTuple):
@@ -46,7 +46,7 @@ class History:
         self._disk, self._events = disk, events
         self._longest = limits.record_bytes
         self._open_index = open_index
-        self._indexes: dict[int, Index] = {}
+        self._indexes: dict[int, Index | Stored] = {}
 
     def first_seq(self) -> int:
         """The first seq that is on the bus, or will be."""
@@ -104,15 +104,14 @@ class History:
         finally:
             self._disk.close(fd)
 
-    def index_of(self, fd: int, header: Header, seal: Seal) -> Index:
+    def index_of(self, fd: int, header: Header, seal: Seal) -> Index | Stored:
         """The index of a sealed segment; made, and by its daemon also saved, where there is none."""
         found = self._indexes.get(header.id)
         if found is not None:
             return found
         size = self._disk.fstat(fd).st_size
         found = index.load(self._disk, self._path(header), header.first, header.id, size)
-        if found is None:
-            found = self._rebuilt(fd, header, seal, size)
+        found = found or self._rebuilt(fd, header, seal, size)
         if len(self._indexes) >= _INDEXES:
             self._indexes.pop(next(iter(self._indexes), 0), None)
         self._indexes[header.id] = found
@@ -200,7 +199,9 @@ class History:
             if record.seq_of(line) > after and (project is None or index.project_of(line) == project):
                 yield loads(line)
 
-    def _picked(self, fd: int, header: Header, found: Index, end: int, project: str, after: int) -> Iterator[Record]:
+    def _picked(
+        self, fd: int, header: Header, found: Index | Stored, end: int, project: str, after: int
+    ) -> Iterator[Record]:
         """One project's records by their offsets, each checked by its own crc."""
         for lines in picking.lines(self._disk, fd, found.of(project), end, after):
             for line in lines:

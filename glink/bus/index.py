@@ -14,6 +14,7 @@ import re
 import sys
 from array import array
 from collections.abc import Iterable
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -69,33 +70,47 @@ class Index:
         body = dumps(head) + b"\n" + b"".join(_little(found).tobytes() for found in self._offsets.values())
         return body + crc32(body).to_bytes(4, "little")
 
-    @classmethod
-    def decode(cls, data: bytes, first: int, segment_id: int, size: int) -> Index | None:
-        """None for what is damaged, or of another segment."""
-        body = data[:-4]
-        if len(data) < 5 or crc32(body).to_bytes(4, "little") != data[-4:]:
-            return None
-        line, _, numbers = body.partition(b"\n")
-        head = _head(line)
-        if (head.get("format"), head.get("id"), head.get("size")) != (FORMAT, segment_id, size):
-            return None
-        index, at = cls(first), 0
-        for project, count in head["projects"].items():
-            found = array("I")
-            found.frombytes(numbers[at : at + 4 * count])
-            at += 4 * count
-            index._offsets[project] = _little(found)
-        return index
+
+class Stored:
+    """The index of a sealed segment as it was read: one project's offsets are only made when they are asked for."""
+
+    def __init__(self, first: int, counts: dict[str, int], numbers: bytes) -> None:
+        self.first, self._numbers = first, numbers
+        ends = list(accumulate(counts.values()))
+        self._spans = {project: (end - count, end) for (project, count), end in zip(counts.items(), ends, strict=True)}
+
+    def of(self, project: str) -> array[int]:
+        """As `Index.of`."""
+        start, end = self._spans.get(project, (0, 0))
+        found = array("I")
+        found.frombytes(self._numbers[4 * start : 4 * end])
+        return _little(found)
+
+    def projects(self) -> list[str]:
+        """As `Index.projects`."""
+        return list(self._spans)
+
+
+def decode(data: bytes, first: int, segment_id: int, size: int) -> Stored | None:
+    """What `Index.encode` gave; None for what is damaged, or of another segment."""
+    body = data[:-4]
+    if len(data) < 5 or crc32(body).to_bytes(4, "little") != data[-4:]:
+        return None
+    line, _, numbers = body.partition(b"\n")
+    head = _head(line)
+    if (head.get("format"), head.get("id"), head.get("size")) != (FORMAT, segment_id, size):
+        return None
+    return Stored(first, head["projects"], numbers)
 
 
 def path_of(segment: Path) -> Path:
     return segment.with_suffix(".idx")
 
 
-def load(disk: Disk, segment: Path, first: int, segment_id: int, size: int) -> Index | None:
+def load(disk: Disk, segment: Path, first: int, segment_id: int, size: int) -> Stored | None:
     """The index beside a sealed segment; None where no whole one is."""
     data = read_file(disk, path_of(segment))
-    return Index.decode(data, first, segment_id, size) if data else None
+    return decode(data, first, segment_id, size) if data else None
 
 
 def save(disk: Disk, segment: Path, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import stat
+from pathlib import Path
 from zlib import crc32
 
 import pytest
@@ -294,3 +295,21 @@ def test_without_sync_no_commit_waits_for_the_disk(path):
         counts.append(disk.synced)
         bus.close(clean=False)
     assert counts == [2, 0]
+
+
+def test_a_network_file_system_is_refused_unless_it_is_wanted(path):
+    """Its locks and syncs may not do what they say; the error says what to write instead."""
+
+    class Remote(Disk):
+        def file_system(self, path):
+            return "nfs4"
+
+    with pytest.raises(BusError, match=r"network file system \(nfs4\).*bus: \{network: true\}"):
+        open_bus(path, disk=Remote())
+    open_bus(path, disk=Remote(), network=True).close()
+
+
+def test_the_kernel_tells_the_file_system_of_a_path(tmp_path):
+    """By the device, so that mounts, binds and links do not fool it."""
+    assert Disk().file_system(Path("/proc")) == "proc"
+    assert Disk().file_system(tmp_path) not in {"", "proc"}

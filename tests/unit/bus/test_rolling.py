@@ -214,13 +214,13 @@ def test_every_flipped_bit_of_an_index_is_seen():
     for n in range(20):
         made.add(f"p{n % 3}", n * 300)
     data = made.encode(77, 6300)
-    assert index.Index.decode(data, 5, 77, 6300).of("p2").tolist() == made.of("p2").tolist()
+    assert index.decode(data, 5, 77, 6300).of("p2").tolist() == made.of("p2").tolist()
     for bit in range(len(data) * 8):
         harmed = bytearray(data)
         harmed[bit // 8] ^= 1 << bit % 8
-        assert index.Index.decode(bytes(harmed), 5, 77, 6300) is None
+        assert index.decode(bytes(harmed), 5, 77, 6300) is None
     for size in range(len(data)):
-        assert index.Index.decode(data[:size], 5, 77, 6300) is None
+        assert index.decode(data[:size], 5, 77, 6300) is None
 
 
 @pytest.mark.parametrize("name", ["a/b", 'q"uo', "ä@k", "tab\t", ""])

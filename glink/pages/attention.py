@@ -109,6 +109,7 @@ class Advice:
     commands: tuple[str, ...] = ()
 
 
+_WORKER = "glink worker --agent {agent} -- COMMAND"
 _ADVICE: Mapping[str, Advice] = {
     Reason.EXHAUSTED: Advice(
         "An edit of the workflow runs it again. Or ask once more as it is:",
@@ -127,13 +128,14 @@ _ADVICE: Mapping[str, Advice] = {
         "Mend the credentials of {who} in its environment or in glink-config.yaml and start the engine again, then:",
         ("glink retry {project} {step}",),
     ),
-    Reason.NO_WORKER: Advice("Declare {who} in glink-config.yaml, then start the engine again:", ("glink up",)),
+    Reason.NO_WORKER: Advice("Whoever works for {who} gets it by itself. To start a worker:", (_WORKER,)),
     Reason.OTHER_ENGINE: Advice(
         "Steps with side effects run on a named engine only: write `engine: NAME` in glink-config.yaml, then:",
         ("glink up",),
     ),
     Reason.CANCELLED: Advice("To run it after all:", ("glink retry {project} {step}",)),
 }
+_UNDECLARED = Advice("Declare {who} in glink-config.yaml, then start the engine again:", ("glink up",))
 INVALID = Advice("Nothing new is taken from these files until they are mended. To check them:", ("glink validate",))
 
 
@@ -142,10 +144,12 @@ def advice_on(project: str, row: Row, *, alone: bool = True) -> Advice | None:
     if row.reason == Reason.SUSPENDED:
         return suspended_advice(project, by_file=False)
     found = _ADVICE.get(row.reason)
+    if row.reason == Reason.NO_WORKER and row.agent.startswith("run:"):
+        found = _UNDECLARED
     if found is None or row.tolerated:
         return None
     who = f"the interpreter {row.agent[4:]}" if row.agent.startswith("run:") else f"the agent {row.agent}"
-    names = {"project": quote(project), "step": quote(row.step), "who": who}
+    names = {"project": quote(project), "step": quote(row.step), "who": who, "agent": quote(row.agent)}
     if alone:
         return Advice(found.text.format(**names), tuple(one.format(**names) for one in found.commands))
     whole = [one.replace(" {step}", "").format(**names) for one in found.commands]

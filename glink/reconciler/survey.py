@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from glink.clock import text_of
+from glink.clock import seconds_of, text_of
 from glink.jsontext import dumps
 from glink.reconciler.actions import RUNS, Action, Decision, Fail, Plan, Reason, Status
 from glink.reconciler.board import Board
@@ -16,6 +16,7 @@ from glink.state import Answer, ProjectState, StepState
 from glink.workflow import Step
 
 PREVIEW = 200
+LONELY_SECONDS = 60.0
 _STAYS = frozenset(
     {Reason.UP_TO_DATE, Reason.RESTORED, Reason.KEPT, Reason.CONDITION_FALSE, Reason.UPSTREAM_SKIPPED, Reason.ORPHANED}
 )
@@ -177,6 +178,13 @@ def _health(decision: Decision, row: Row) -> Health:
     return Health.MISSING if row.reason is Reason.NO_WORKER else Health.PROGRESSING
 
 
+def _lonely(desk: Desk, rows: list[Row], now: float) -> list[str]:
+    """Steps that nobody has claimed for a minute."""
+    steps = desk.state.steps
+    offers = [(row.step, steps[row.step].offer) for row in rows if row.reason == Reason.NO_WORKER and row.step in steps]
+    return [step for step, offer in offers if offer is not None and now - seconds_of(offer.time) > LONELY_SECONDS]
+
+
 def _run(state: ProjectState) -> dict[str, Any] | None:
     if state.run is not None:
         run = state.run
@@ -206,6 +214,10 @@ def _conditions(desk: Desk, rows: list[Row], now: float) -> tuple[Condition, ...
     if state.suspended or (desk.workflow is not None and desk.workflow.suspend):
         reason, by = ("ByPerson", "a person") if state.suspended else ("ByFile", "the file")
         found.append(Condition("Suspended", True, reason, f"suspended by {by}", "", generation))
+    if lonely := _lonely(desk, rows, now):
+        found.append(Condition("NoWorker", True, "NobodyCame", f"steps: {', '.join(lonely[:10])}"))
+    if state.replaced:
+        found.append(Condition("SubmissionReplaced", True, "FileCame", "a file took the place of what was submitted"))
     if state.params_overridden:
         found.append(Condition("ParamsOverridden", True, "FileChanged", "the file's parameters replaced a request's"))
     tolerated = [row.step for row in rows if row.tolerated]

@@ -11,6 +11,7 @@ from glink.jsontext import dumps, loads
 from glink.permit import Scope
 from glink.server.auth import Who
 from glink.server.engine import Engine
+from glink.server.problem import HttpProblem
 from glink.server.route import PROJECT, Call, Param, Reply, Route
 from glink.view import View
 
@@ -42,6 +43,8 @@ def ask_routes(engine: Engine) -> Sequence[Route]:
     def project_status(call: Call) -> Reply:
         if call.project is None:
             call.who.must_have_all()
+            if "commit" in call.query:
+                raise HttpProblem(400, "name the project that the commit is to be in force for")
         if "commit" in call.query:
             return ask("commit", call, project=call.project, commit=call.query["commit"])
         return ask("project", call, project=call.project)

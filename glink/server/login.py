@@ -20,16 +20,28 @@ _NEXT: Final = Param("next", "the page to go to afterwards", pattern=r"/(?![/\\]
 _MINUTE: Final = 60.0
 _PAGE: Final = """<!doctype html>
 <html lang="en">
+<head>
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>Glink: log in</title>
+<link rel="icon" type="image/svg+xml" href="/assets/icon.svg">
+<link rel="stylesheet" href="/assets/site.css">
+</head>
+<body class="door">
+<main>
 <h1>Glink</h1>
 <form method="post" action="/login">
-<p><label>Token <input type="password" name="token" autocomplete="current-password" required autofocus></label>
+<label for="token">Token</label>
+<input id="token" type="password" name="token" autocomplete="current-password" required autofocus>
 <input type="hidden" name="next" value="{next}">
 <button>Log in</button>
 </form>
-<p role="alert">{said}</p>
+<p role="alert" class="said">{said}</p>
+<p class="dim">The token is that of the engine, <code>GLINK_API_TOKEN</code>; without one it made its own, in the file <code>token</code> of the bus. What you log in for can only read.</p>
+</main>
+</body>
+</html>
 """
 
 

@@ -15,6 +15,7 @@ from schemathesis import checks
 from schemathesis.generation import GenerationMode
 
 from glink.limits import Limits
+from tests.live.served import TOKEN, served
 from tests.unit.server.small import MAIN, Small
 
 # the load of a test is no attack
@@ -29,18 +30,36 @@ JUDGED = [
 LIMITS = Limits(requests_per_second=1_000_000, login_failures=1_000_000)
 
 
+CONFIG = """\
+agents: {say: {type: echo}, coder: {type: pull}}
+limits: {requests_per_second: 1000000, login_failures: 1000000, queued_runs: 1000000}
+"""
+Asked = tuple[str, str]
+
+
 @pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
-    small = Small(tmp_path, limits=LIMITS)
-    small.stored.notes(50)
-    yield f"http://127.0.0.1:{small.serve()}"
-    small.close()
+def small(tmp_path: Path) -> Iterator[Asked]:
+    """A site with small handlers: address and token."""
+    site = Small(tmp_path, limits=LIMITS)
+    site.stored.notes(50)
+    yield f"http://127.0.0.1:{site.serve()}", MAIN
+    site.close()
 
 
-def fuzz(url: str, examples: int, mode: GenerationMode) -> int:
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Asked]:
+    """The real one; it must be well when all is over."""
+    steps = "steps: [{step: 1, agent: say, task: x}, {step: 2, agent: coder, task: y}]\n"
+    with served(tmp_path, CONFIG, p=steps) as running:
+        yield running.url, TOKEN
+        assert running.ask("GET", "/health")[0] == 200
+        assert running.ask("GET", "/status/project?project=p")[0] == 200
+
+
+def fuzz(asked_of: Asked, examples: int, mode: GenerationMode) -> int:
     """Ask every operation so often; each answer is judged by the description. How many were asked."""
-    asked = 0
-    key = {"X-API-Key": MAIN}
+    asked, (url, token) = 0, asked_of
+    key = {"X-API-Key": token}
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json", headers=key)
     for found in schema.get_all_operations():
         operation = found.ok()
@@ -63,13 +82,20 @@ def fuzz(url: str, examples: int, mode: GenerationMode) -> int:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_the_server_answers_as_it_says(url: str, mode: GenerationMode) -> None:
+def test_the_server_answers_as_it_says(small: Asked, mode: GenerationMode) -> None:
     """Status, content type and body are those of the description, and none is a 5xx."""
-    assert fuzz(url, 25, mode) > 50
+    assert fuzz(small, 25, mode) > 50
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_the_engine_answers_as_it_says(engine: Asked, mode: GenerationMode) -> None:
+    assert fuzz(engine, 25, mode) > 50
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_the_server_answers_as_it_says_at_length(url: str, mode: GenerationMode) -> None:
-    assert fuzz(url, 800, mode) > 3_000
+def test_the_engine_answers_as_it_says_at_length(engine: Asked, mode: GenerationMode) -> None:
+    """About ten minutes: `python -m pytest -m long tests/live/test_http_fuzz.py`."""
+    assert fuzz(engine, 500, mode) > 3_000

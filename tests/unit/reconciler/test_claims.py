@@ -10,6 +10,7 @@ import pytest
 from glink import digest
 from glink.errors import Conflict
 from glink.reconciler.claims import key_of
+from glink.reconciler.survey import survey
 from glink.roster import AgentSpec
 from tests.rig import AGENTS, Rig, step, workflow
 
@@ -39,6 +40,12 @@ def test_a_ready_step_is_offered_once_and_takes_no_slot(rig: Rig) -> None:
     assert rig.types().count("step.offered") == 1
     assert rig.reason("p", "1") == "no_worker"
     assert rig.conductor.world.in_flight == 0
+
+
+def test_a_step_that_nobody_came_for_in_a_minute_is_told(rig: Rig) -> None:
+    assert "NoWorker" not in {one.type for one in survey(rig.desks["p"], rig.time.at).conditions}
+    (told,) = [one for one in survey(rig.desks["p"], rig.time.at + 61).conditions if one.type == "NoWorker"]
+    assert told.message == "steps: 1"
 
 
 def test_a_claim_brings_all_that_the_step_is_given_and_a_key_for_its_fence(rig: Rig) -> None:

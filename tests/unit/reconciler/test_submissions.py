@@ -9,6 +9,7 @@ import pytest
 
 from glink.errors import Conflict, NotThere, Refused, Reused, UsageError
 from glink.jsontext import canonical
+from glink.reconciler.survey import survey
 from glink.workflow import Workflow
 from tests.rig import Rig, step, workflow
 
@@ -79,6 +80,7 @@ def test_a_file_with_the_name_takes_its_place(rig: Rig) -> None:
     rig.settle()
     state = rig.state("s")
     assert (state.submitted, state.replaced, state.generation) == (False, True, 2)
+    assert "SubmissionReplaced" in {one.type for one in survey(rig.desks["s"], rig.time.at).conditions}
     with pytest.raises(Conflict):
         submit(rig, step("1", "again by request"))
 

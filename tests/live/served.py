@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+
+import pytest
 
 from glink.bus.reader import BusReader
 from glink.clock import wait_for
@@ -119,6 +122,16 @@ def served(path: Path, config: str, **projects: str) -> Iterator[Served]:
         yield found
     finally:
         found.stop(signal.SIGKILL if found.process is None else signal.SIGTERM)
+
+
+def needs(*programs: str) -> None:
+    """Skip where a program of the documents is not installed; where all tests are required, fail."""
+    for program in programs:
+        if shutil.which(program) is None:
+            message = f"{program} is not installed: apt-get install {program}"
+            if os.environ.get("BROWSER_TESTS") == "required":
+                pytest.fail(message)
+            pytest.skip(message)
 
 
 def _decoded(data: bytes) -> Any:

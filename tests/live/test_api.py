@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from glink.server.auth import digest_of
-from tests.live.served import TOKEN, Served, served
+from tests.live.served import TOKEN, Served, needs, served
 
 ROOT = Path(__file__).parents[2]
 HELLO = {"project": "hello-world", "steps": [{"step": 1, "agent": "agent-a", "task": "Say hello"}]}
@@ -39,6 +39,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def test_the_quick_start_as_it_was_written(tmp_path: Path) -> None:
     """Serve only, the two curls, `hello-world` settled, `/status/project` showing it."""
+    needs("curl")
     home = Served(tmp_path)
     for name in ("projects", "agents"):
         shutil.copytree(ROOT / name, tmp_path / name, dirs_exist_ok=True)

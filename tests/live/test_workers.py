@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import pytest
 
 from glink.clock import wait_for
 from glink.server.auth import digest_of
-from tests.live.served import TOKEN, Served, served
+from tests.live.served import TOKEN, Served, needs, served
 
 SCRIPT = re.search(r"```sh\n(say\(\).*?)```", (Path(__file__).parents[2] / "docs/workers.md").read_text(), re.DOTALL)
 CONFIG = f"""\
@@ -66,7 +65,7 @@ def put(engine: Served, path: str, data: bytes) -> int:
 def shell(engine: Served) -> Iterator[Any]:
     """Starts the docs' worker; ends it with its children."""
     assert SCRIPT is not None
-    assert shutil.which("jq"), "the worker of the docs needs jq"
+    needs("curl", "jq")
     running: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:

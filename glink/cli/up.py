@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from glink import collector
 from glink.app import Engine
 from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
 from glink.clock import SystemClock
@@ -52,6 +53,7 @@ def command(
     engine = Engine.open(settings, wanted, watch=not once, serve_only=serve_only)
     reporters = Reporters(posts, Outlook(engine.conductor.desks, engine.conductor.world))
     engine.conductor.listeners.append(reporters.hear)
+    collector.share()
     _obey_signals(engine, kill_on_stop)
     api = None if once else _serve(engine, projects[0] if projects else None)
     try:

@@ -13,8 +13,7 @@ It may decide on an event that is not durable yet, but nothing of it leaves the 
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from pathlib import Path
@@ -36,6 +35,7 @@ from glink.reconciler.inbox import Inbox, Look, Request, Result
 from glink.reconciler.intake import Intake
 from glink.reconciler.memory import Memory
 from glink.reconciler.plan import plan
+from glink.reconciler.queue import Queue
 from glink.reconciler.retention import Retention
 from glink.reconciler.saving import Saver
 from glink.watch.source import Observation
@@ -99,7 +99,7 @@ class Conductor:
         self._returned: list[Observation | Result] = []
         self._heal_at = 0.0
         self._timers: list[tuple[float, str]] = []
-        self._hungry: OrderedDict[str, None] = OrderedDict()
+        self._hungry = Queue()
         self._wakes: dict[str, float] = {}
         self._stop: Stop | None = None
         self._stop_at = 0.0
@@ -257,18 +257,10 @@ class Conductor:
         for name in todo:
             self._plan_one(name, now)
         if books.present.results or books.present.opened:
-            self._feed(todo, now)
-
-    def _feed(self, planned: Container[str], now: float) -> None:
-        """Slots were given back: who waits for one is asked in turn, as long as there is one, and then waits at the end."""
-        for _ in range(len(self._hungry)):
-            if self.world.in_flight >= self.world.concurrency:
-                return
-            name, _ = self._hungry.popitem(last=False)
-            if name in planned:
-                self._hungry[name] = None
-            else:
-                self._plan_one(name, now)
+            world = self.world
+            self._hungry.offer(
+                lambda name: self._plan_one(name, now), lambda: world.in_flight < world.concurrency, but=todo
+            )
 
     def _plan_one(self, name: str, now: float) -> None:
         desk = self.desks[name]
@@ -290,10 +282,7 @@ class Conductor:
                 # The rest is proposed again once this much is durable.
                 self.books.touch(desk, None)
                 break
-        if board.ready:
-            self._hungry[desk.name] = None
-        else:
-            self._hungry.pop(desk.name, None)
+        self._hungry.set(desk.name, waits=bool(board.ready))
         if made.wake_at is None:
             self._wakes.pop(desk.name, None)
         elif self._wakes.get(desk.name) != made.wake_at:

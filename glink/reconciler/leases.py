@@ -60,6 +60,8 @@ class Leases:
 
     def overdue(self, now: float) -> list[Result]:
         """What became of those that have run out; their leases are gone."""
+        if not self._leases:
+            return []
         over = [fence for fence, lease in self._leases.items() if _over(lease) <= now]
         return [_result(fence, self._leases.pop(fence), now) for fence in over]
 

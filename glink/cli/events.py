@@ -28,7 +28,10 @@ def command(
     """
     settings = configured(config)
     reader = BusReader(settings.bus_dir, limits=settings.limits)
-    records = reader.follow(since, stop=lambda: False) if follow else reader.replay(since)
+    if since and (first := reader.first_seq) > since + 1:
+        print(f"glink: events {since + 1}-{first - 1} are past bus.retention_days and gone", file=sys.stderr)
+        since = first - 1
+    records = reader.follow(since, stop=lambda: False) if follow else reader.replay(since, project=project)
     for record in records:
         if project in (None, record.get("project")):
             print(dumps(record).decode() if json else _line(record), flush=follow)

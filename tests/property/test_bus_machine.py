@@ -78,5 +78,5 @@ class BusMachine(RuleBasedStateMachine):
 
 TestBusMachine = BusMachine.TestCase
 TestBusMachine.settings = settings(
-    max_examples=30, stateful_step_count=25, deadline=None, database=None, phases=[Phase.generate]
+    max_examples=30, stateful_step_count=25, deadline=None, database=None, phases=[Phase.generate, Phase.shrink]
 )

@@ -18,7 +18,7 @@ from glink.bus.history import End, History, Judge
 from glink.bus.holder import Holder
 from glink.bus.recovery import judge, known_floor
 from glink.clock import wait_for
-from glink.errors import NoState
+from glink.errors import BusTrimmed, NoState
 from glink.event import Record
 from glink.limits import Limits
 
@@ -81,13 +81,20 @@ class BusReader:
         return next((record for record in self.replay(seq - 1) if record["seq"] == seq), None)
 
     def follow(self, after: int, *, stop: Callable[[], bool], every: float = 0.05) -> Iterator[Record]:
-        """`replay`, and then each record as it becomes durable, over restarts of the daemon, until `stop` says so."""
+        """`replay`, and then each record as it becomes durable, over restarts of the daemon, until `stop` says so.
+
+        Raises BusTrimmed when it was so slow that retention took away what came next.
+        """
         seen: tuple[End, bool] | None = None
         while not stop():
             with disk_errors("the log cannot be read"):
                 now = self._end()
             if now != seen:
                 seen = now
+                if after and (first := self.first_seq) > after + 1:
+                    raise BusTrimmed(
+                        f"records {after + 1}-{first - 1} were trimmed before they were read; the first is {first}"
+                    )
                 for record in self.replay(after):
                     after = record["seq"]
                     yield record

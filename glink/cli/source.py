@@ -6,6 +6,7 @@ Both answer the same questions with the same data, so a verb prints the same for
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,6 +68,9 @@ class Local:
         reader = BusReader(self.config.bus_dir, limits=self.config.limits)
         if project is not None:
             View.take(self.config, [project])  # raises for a project that is neither on the bus nor on disk
+        if since and (first := reader.first_seq) > since + 1:
+            print(f"glink: events {since + 1}-{first - 1} are past bus.retention_days and gone", file=sys.stderr)
+            since = first - 1
         if not follow:
             yield from reader.replay(since, project=project)
             return

@@ -74,9 +74,18 @@ class Retention:
         self.troubles, self.trouble = 0, ""
 
     def stage(self, put: Put, now: float) -> None:
-        """Put what is due into this pass's batch."""
+        """Put what is due into this pass's batch. What cannot be read or stored stops retention, not the engine."""
         if now < self.wake_at:
             return
+        try:
+            self._stage(put, now)
+        except BusError as error:
+            if error.poisoned:
+                raise
+            self._troubled(error)
+            self._begin_anew(now + self._limits.tidy)
+
+    def _stage(self, put: Put, now: float) -> None:
         self.wake_at = now + self._limits.tidy
         self._mind_the_room(now)
         if not self._spans:
@@ -101,10 +110,13 @@ class Retention:
 
     def failed(self, now: float) -> None:
         """The disk did not take the batch: begin anew later."""
+        self._begin_anew(now + _AGAIN)
+        self._world.full = not self._bus.reserve.held
+
+    def _begin_anew(self, at: float) -> None:
         self._spans, self._todo, self._trimming, self._saving = [], [], 0, 0
         self._carried.clear()
-        self.wake_at = now + _AGAIN
-        self._world.full = not self._bus.reserve.held
+        self.wake_at = at
 
     @property
     def busy(self) -> bool:

@@ -7,7 +7,8 @@ import pytest
 
 from glink.bus import record
 from glink.bus.reader import BusReader
-from glink.errors import BusCorrupt, BusFormat, NoState
+from glink.clock import wait_for
+from glink.errors import BusCorrupt, BusFormat, BusTrimmed, NoState
 from glink.jsontext import dumps
 from glink.limits import Limits
 from tests.unit.bus.buses import FIRST, commit_notes, notes, open_bus, seal_and_start_next
@@ -146,3 +147,53 @@ def test_following_sees_each_record_once_over_restarts(path):
     follower.join(timeout=20)
     enough.set()
     assert seen == list(range(1, 41))
+
+
+def test_following_sees_each_record_once_over_rolls_and_trims(path):
+    """Beside a daemon that seals a segment every few records and takes away what is read."""
+    limits = Limits(segment_bytes=1 << 10, reserve_bytes=0)
+    bus = open_bus(path, limits=limits)
+    commit_notes(bus, "note.a")
+    seen, enough = [], threading.Event()
+    note = seen.append
+
+    def follow():
+        for found in BusReader(path, limits=limits).follow(0, stop=enough.is_set, every=0.001):
+            note(found["seq"])
+
+    follower = threading.Thread(target=follow)
+    follower.start()
+    trimmed = 0
+    for _ in range(60):
+        commit_notes(bus, "note.a", "note.b")
+        spans = [span for span in bus.trimmable("9999") if seen and span.last < seen[-1]]
+        if spans and not bus.is_read(spans[-1]):
+            bus.stage({"type": "log.trimmed", "data": {"through": spans[-1].last}})
+            bus.commit()
+            bus.trim(spans[-1].last)
+            trimmed += 1
+        assert wait_for(lambda: bool(seen) and seen[-1] == bus.durable_seq, seconds=20, every=0.001)
+    enough.set()
+    follower.join(timeout=20)
+    assert trimmed > 5
+    assert seen == list(range(1, bus.durable_seq + 1))
+    bus.close()
+
+
+def test_a_follower_that_was_left_behind_is_told(path):
+    """It does not go on as if there had been nothing in between."""
+    limits = Limits(segment_bytes=1 << 10, reserve_bytes=0)
+    bus = open_bus(path, limits=limits)
+    for _ in range(30):
+        commit_notes(bus, "note.a", "note.b")
+    through = bus.trimmable("9999")[0].last
+    bus.stage({"type": "log.trimmed", "data": {"through": through}})
+    bus.commit()
+    bus.trim(through)
+    reader = BusReader(path, limits=limits)
+    with pytest.raises(BusTrimmed, match=f"records 2-{through} were trimmed before they were read"):
+        next(reader.follow(1, stop=lambda: False))
+    assert next(reader.follow(0, stop=lambda: False))["seq"] == reader.first_seq == through + 1
+    assert reader.read(1) is None
+    assert bus.read(1) is None
+    bus.close()

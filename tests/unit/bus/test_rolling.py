@@ -1,6 +1,7 @@
 """A segment ends when it is full or a day is over; the next one follows it, whatever the disk says meanwhile."""
 
 import errno
+import threading
 
 import pytest
 
@@ -241,4 +242,37 @@ def test_the_first_seq_is_known(path):
     assert bus.first_seq == 1
     commit_notes(bus, "note.a")
     assert (bus.first_seq, BusReader(path, limits=Limits()).first_seq) == (1, 1)
+    bus.close()
+
+
+def test_other_threads_read_while_the_log_is_written_and_rolls(path):
+    """Each reading is a whole beginning of what there is: nothing is skipped, also when a segment is sealed meanwhile."""
+    bus = open_bus(path, limits=SMALL, disk=UnsyncedDisk())
+    say(bus, "p1", "0")
+    done, readings, troubles = threading.Event(), [], []
+
+    def read(project):
+        try:
+            while not done.is_set():
+                before = bus.durable_seq
+                found = [one["data"]["text"] for one in bus.replay(0, project=project) if one["project"] == "p1"]
+                assert found == [str(n) for n in range(len(found))]
+                assert len(found) >= (before + 1) // 2
+                readings.append(len(found))
+        except BaseException as error:
+            troubles.append(error)
+            raise
+
+    threads = [threading.Thread(target=read, args=(project,)) for project in ("p1", None)]
+    for thread in threads:
+        thread.start()
+    for n in range(1, 300):
+        say(bus, "p2")
+        say(bus, "p1", str(n))
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert troubles == []
+    assert len(set(readings)) > 1
+    assert len(segments(path)) > 10
     bus.close()

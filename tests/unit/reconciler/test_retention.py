@@ -282,6 +282,24 @@ def test_a_body_that_nothing_names_goes_and_a_named_one_stays(tmp_path: Path) ->
     rig.close()
 
 
+def test_a_segment_that_cannot_be_read_stops_retention_and_nothing_else(tmp_path: Path) -> None:
+    """It is counted and said; the engine goes on, and takes nothing away."""
+    rig = rig_at(tmp_path)
+    rig.observe(TWO, OTHER)
+    rig.settle()
+    rig.time.at += 2 * DAY
+    rig.ask("suspend", "q")
+    file = rig.path / "events" / segment.name_of(1)
+    file.write_bytes(file.read_bytes().replace(b'"glink":"seal"', b'"glink":"sEal"'))
+    pass_time(rig, 60 * DAY)
+    assert rig.conductor.failure is None
+    assert rig.conductor.retention.troubles > 0
+    assert "the seal of the segment that begins at 1 is missing or damaged" in rig.conductor.retention.trouble
+    rig.ask("resume", "q")
+    assert rig.bus.first_seq == 1
+    rig.bus.close(clean=False)
+
+
 def make_attempt(folder: Path, fence: int, size: int = 10) -> Path:
     path = folder / str(fence)
     (path / "deep").mkdir(parents=True)

@@ -156,12 +156,14 @@ class Agent(Protocol):
 
     `instant` agents answer at once, without folder, process or waiting: the conductor calls them where it stands.
     `free` ones cost nothing (echo, scripts, python): brakes pass them by.
+    `foldered` ones work in a folder of their own; the others get one only where files are declared.
     `adoptable` ones outlive the engine when it goes (`Control.detached`); the others are cancelled then.
     """
 
     instant: bool
     free: bool
     adoptable: bool
+    foldered: bool
 
     def run(self, task: Task, control: Control) -> Outcome:
         """Do the task. Never raises for what the agent did: a failure is an outcome."""

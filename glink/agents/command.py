@@ -77,6 +77,7 @@ class CommandAgent:
     instant = False
     free = False
     adoptable = True
+    foldered = True
     options = CommandOptions
 
     def __init__(self, options: CommandOptions, *, base: Path, passed: dict[str, str], limits: Limits) -> None:

@@ -41,6 +41,7 @@ class EchoAgent:
 
     free = True
     adoptable = False
+    foldered = False
     options = EchoOptions
 
     def __init__(self, options: EchoOptions, limits: Limits) -> None:

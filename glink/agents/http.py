@@ -50,6 +50,7 @@ class HttpAgent:
     instant = False
     free = False
     adoptable = True
+    foldered = True
     options = HttpOptions
 
     def __init__(self, options: HttpOptions, *, environ: Mapping[str, str], limits: Limits) -> None:

@@ -58,6 +58,7 @@ class PythonAgent:
     instant = False
     free = True
     adoptable = False
+    foldered = True
     options = PythonOptions
 
     def __init__(self, call: str, *, base: Path, passed: dict[str, str], limits: Limits) -> None:
@@ -113,6 +114,7 @@ class InlineAgent:
     instant = False
     free = True
     adoptable = False
+    foldered = True
 
     def __init__(self, call: str, *, base: Path, limits: Limits) -> None:
         self._call = call

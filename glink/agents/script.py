@@ -24,6 +24,7 @@ class ScriptAgent:
     instant = False
     free = True
     adoptable = True
+    foldered = True
 
     def __init__(self, *, base: Path, limits: Limits) -> None:
         self._base = base

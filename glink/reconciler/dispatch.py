@@ -211,6 +211,9 @@ class Dispatcher:
         if leash.detached:
             self._forget(job, leash)
             return
+        if not (agent.foldered or job.artifacts or job.inputs):
+            self._complete(lambda: agent.run(job.task, leash), job, job.task, leash)
+            return
         folder = self.folder(job.task.fence)
         try:
             self._prepare(job, folder)

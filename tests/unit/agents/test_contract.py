@@ -139,7 +139,7 @@ def test_a_failure_is_an_outcome_and_nothing_is_raised(case: Case, tmp_path: Pat
 def test_it_says_what_kind_it_is(case: Case) -> None:
     """Only what needs no folder, process or waiting is instant; what is adoptable is not instant."""
     agent = case.answering()
-    assert {type(agent.instant), type(agent.free), type(agent.adoptable)} == {bool}
+    assert {type(agent.instant), type(agent.free), type(agent.adoptable), type(agent.foldered)} == {bool}
     assert not (agent.instant and agent.adoptable)
 
 

@@ -126,7 +126,7 @@ class Dispatcher:
         """Begin the attempt; the result comes through `deliver`, at once for an instant agent."""
         try:
             agent = self._agent(job.agent)
-            adoptable = agent.adoptable
+            adoptable, foldered = agent.adoptable, agent.foldered or bool(job.artifacts or job.inputs)
         except Exception as error:  # a third party's kind may raise anything while it is set up
             self._deliver(_failed(job, _internal(error, ErrorClass.CONFIG), Outcome(), 0.0))
             return
@@ -134,7 +134,10 @@ class Dispatcher:
             self._instant(agent, job)
             return
         leash = self._leashes[job.task.fence] = Leash(adoptable=adoptable)
-        self._pool.submit(self._attempt, agent, job, leash)
+        if foldered:
+            self._pool.submit(self._attempt, agent, job, leash)
+        else:
+            self._pool.submit(self._complete, lambda: agent.run(job.task, leash), job, job.task, leash)
 
     def adopt(self, job: Job, *, same_boot: bool) -> Adoption:
         """Look at what an earlier engine left running; RUNNING and FINISHED are waited for, the rest is the caller's."""
@@ -198,7 +201,7 @@ class Dispatcher:
         try:
             self._deliver(self._judge(job, job.task, outcome, outcome.seconds or monotonic() - started))
         except BusError:
-            leash = self._leashes[job.task.fence] = Leash()
+            leash = self._leashes[job.task.fence] = Leash(adoptable=agent.adoptable)
             self._pool.submit(self._complete, lambda: outcome, job, job.task, leash)
 
     def judged(self, job: Job, outcome: Outcome) -> Result:
@@ -210,9 +213,6 @@ class Dispatcher:
     def _attempt(self, agent: Agent, job: Job, leash: Leash) -> None:
         if leash.detached:
             self._forget(job, leash)
-            return
-        if not (agent.foldered or job.artifacts or job.inputs):
-            self._complete(lambda: agent.run(job.task, leash), job, job.task, leash)
             return
         folder = self.folder(job.task.fence)
         try:

@@ -37,7 +37,7 @@ class Room(Disk):
 class Talker:
     """Answers at length, once for each time that it is asked."""
 
-    free = True
+    free = foldered = True
 
     def __init__(self, *, instant: bool, adoptable: bool) -> None:
         self.instant, self.adoptable, self.asked = instant, adoptable, 0

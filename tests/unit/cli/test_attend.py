@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from glink.cli.attend import _conclude
+from glink.jsontext import dumps, loads
 from glink.report import Health, Report, Sync
 
 
@@ -22,4 +23,5 @@ def test_the_exit_code_is_that_of_the_run_that_was_followed(
     sync: Sync, health: Health, settled: str, code: int
 ) -> None:
     """Without one, that of the project."""
-    assert _conclude(Report("p", sync, health), settled, as_json=False) == code
+    report = loads(dumps(Report("p", sync, health)))
+    assert _conclude(report, settled, as_json=False) == code

@@ -16,6 +16,8 @@ from tests.unit.reporters.desk import failed, record, settled, some
 
 RECORDS = [
     (record("step.dispatched", step="2", run=3, attempt=2, data={"agent": "a", "reason": "retry_due"}), "step.started", f"given to a, attempt 2: {REASONS['retry_due']}"),
+    (record("step.offered", step="2", run=3, attempt=1, data={"agent": "a", "reason": "never_ran"}), "step.offered", "waits for a worker of a"),
+    (record("step.claimed", step="2", run=3, attempt=1, data={"agent": "a", "worker": "w", "offer": 3}), "step.started", "claimed by w for a"),
     (record("step.succeeded", step="2", run=3, fence=9, data={"seconds": 1.5, "digest": "d", "output": "long"}), "step.succeeded", "succeeded in 1.50 s"),
     (failed(), "step.failed", "failed (transient, x): it broke"),
     (record("step.parked", step="2", run=3, data={"key": "k", "message": "it broke"}), "step.parked", "parked: it broke"),

@@ -8,35 +8,18 @@ gives an `Agent`. Other distributions add kinds by the entry-point group `glink.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from glink.agents.agent import Agent
 from glink.limits import Limits
+from glink.plugins import Plugins
 from glink.roster import AgentSpec
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
     from pydantic import BaseModel
 
-_GROUP = "glink.agents"
 _DEFAULTS = Limits()
-
-_BUILT_IN: Mapping[str, str] = MappingProxyType(
-    {
-        "command": "glink.agents.command:CommandAgent",
-        "echo": "glink.agents.echo:EchoAgent",
-        "http": "glink.agents.http:HttpAgent",
-        "python": "glink.agents.python:PythonAgent",
-    }
-)
-
-
 _PULL = "pull"  # nobody is called for its steps: it has options and no agent
 
 
@@ -50,9 +33,20 @@ class Kind(Protocol):
         ...
 
 
+_KINDS: Plugins[Kind] = Plugins(
+    "glink.agents",
+    {
+        "command": "glink.agents.command:CommandAgent",
+        "echo": "glink.agents.echo:EchoAgent",
+        "http": "glink.agents.http:HttpAgent",
+        "python": "glink.agents.python:PythonAgent",
+    },
+)
+
+
 def kinds() -> tuple[str, ...]:
     """The names of all kinds, sorted."""
-    return tuple(sorted({*_BUILT_IN, _PULL, *_added()}))
+    return tuple(sorted({_PULL, *_KINDS.names()}))
 
 
 def options_model(kind: str) -> type[BaseModel]:
@@ -61,12 +55,12 @@ def options_model(kind: str) -> type[BaseModel]:
         from glink.agents.pull import PullOptions
 
         return PullOptions
-    return _kind(kind).options
+    return _KINDS[kind].options
 
 
 def build(spec: AgentSpec, *, base: Path, limits: Limits = _DEFAULTS) -> Agent:
     """The agent of a declaration; KeyError for an unknown kind, pydantic.ValidationError for wrong options."""
-    return _kind(spec.kind).of(spec, base=base.absolute(), limits=limits)
+    return _KINDS[spec.kind].of(spec, base=base.absolute(), limits=limits)
 
 
 def build_script(*, base: Path, limits: Limits = _DEFAULTS) -> Agent:
@@ -74,20 +68,3 @@ def build_script(*, base: Path, limits: Limits = _DEFAULTS) -> Agent:
     from glink.agents.script import ScriptAgent
 
     return ScriptAgent(base=base.absolute(), limits=limits)
-
-
-@cache
-def _kind(kind: str) -> Kind:
-    if kind in _BUILT_IN:
-        module, _, name = _BUILT_IN[kind].partition(":")
-        built_in: Kind = getattr(importlib.import_module(module), name)
-        return built_in
-    added: Kind = _added()[kind].load()
-    return added
-
-
-@cache
-def _added() -> Mapping[str, EntryPoint]:
-    from importlib.metadata import entry_points
-
-    return {point.name: point for point in entry_points(group=_GROUP)}

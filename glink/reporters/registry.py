@@ -8,31 +8,18 @@ built-in one. A kind's module is imported when it is first asked for.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from glink.errors import UsageError
+from glink.plugins import Plugins
 from glink.reporters.post import Post
 from glink.reporters.reporter import Reporter
 from glink.reporters.rules import ReporterSpec
 from glink.reporters.setting import Setting
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
     from pydantic import BaseModel
-
-_GROUP = "glink.reporters"
-_BUILT_IN: Mapping[str, str] = MappingProxyType(
-    {
-        "console": "glink.reporters.console:Console",
-        "feishu": "glink.reporters.feishu:Feishu",
-        "webhook": "glink.reporters.webhook:Webhook",
-    }
-)
 
 
 class Kind(Protocol):
@@ -45,19 +32,29 @@ class Kind(Protocol):
         ...
 
 
+_KINDS: Plugins[Kind] = Plugins(
+    "glink.reporters",
+    {
+        "console": "glink.reporters.console:Console",
+        "feishu": "glink.reporters.feishu:Feishu",
+        "webhook": "glink.reporters.webhook:Webhook",
+    },
+)
+
+
 def kinds() -> tuple[str, ...]:
     """The names of all kinds, sorted."""
-    return tuple(sorted({*_BUILT_IN, *_added()}))
+    return tuple(sorted(_KINDS.names()))
 
 
 def options_model(kind: str) -> type[BaseModel]:
     """The model of the keys that belong to the kind; KeyError when there is no such kind."""
-    return _kind(kind).options
+    return _KINDS[kind].options
 
 
 def build(spec: ReporterSpec, setting: Setting) -> Reporter:
     """The reporter of a declaration; KeyError for an unknown kind, ValueError for what it lacks."""
-    kind = _kind(spec.kind)
+    kind = _KINDS[spec.kind]
     return kind.of(kind.options.model_validate(dict(spec.options)), setting)
 
 
@@ -72,20 +69,3 @@ def posts(specs: Sequence[ReporterSpec], setting: Setting, complain: Callable[[s
             raise UsageError(f"{name}: {error}") from None
         found.append(Post(name, reporter, spec.rules, limits=setting.limits, complain=complain))
     return found
-
-
-@cache
-def _kind(kind: str) -> Kind:
-    if kind in _BUILT_IN:
-        module, _, name = _BUILT_IN[kind].partition(":")
-        built_in: Kind = getattr(importlib.import_module(module), name)
-        return built_in
-    added: Kind = _added()[kind].load()
-    return added
-
-
-@cache
-def _added() -> Mapping[str, EntryPoint]:
-    from importlib.metadata import entry_points
-
-    return {point.name: point for point in entry_points(group=_GROUP)}

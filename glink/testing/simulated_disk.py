@@ -84,13 +84,13 @@ class SimulatedDisk(Disk):
     def killed(self) -> SimulatedDisk:
         """The same disk for the next process: descriptors and locks are gone, the page cache is not."""
         after = SimulatedDisk()
-        after._root, after._numbers = self._root, self._numbers
+        after._root, after._numbers, after._random = self._root, self._numbers, self._random
         return after
 
     def power_cut(self, random: Random) -> SimulatedDisk:
         """A disk with one legal survivor: all that was synced, and of the rest whatever chance keeps."""
         after = SimulatedDisk()
-        after._numbers = self._numbers
+        after._numbers, after._random = self._numbers, self._random
         copies: dict[int, Node] = {}
         after._root = _survivor(self._root, random, copies)
         return after

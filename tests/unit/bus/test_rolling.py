@@ -187,6 +187,21 @@ def test_reading_one_project_reads_little_of_the_rest(path):
     bus.close()
 
 
+def test_segments_of_one_id_are_not_taken_for_each_other(path):
+    """Ids are 32 random bits: among many segments two may be the same."""
+
+    class OneId(Disk):
+        def entropy(self, size):
+            return bytes(size)
+
+    bus = open_bus(path, limits=SMALL, disk=OneId())
+    for n in range(60):
+        say(bus, f"p{n % 3}", "y" * 300)
+    assert len(segments(path)) > 2
+    assert list(bus.replay(0, project="p1")) == [one for one in bus.replay(0) if one.get("project") == "p1"]
+    bus.close()
+
+
 @pytest.mark.parametrize("harm", ["missing", "flipped", "cut", "empty", "of another segment"])
 def test_an_index_that_is_not_whole_is_made_again(path, harm):
     """It is no truth: what it says is derived from the segment."""

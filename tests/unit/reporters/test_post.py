@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import socket
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from glink.clock import wait_for
 from glink.errors import UsageError
 from glink.loading.vocabulary import Strict
+from glink.plugins import Plugins
 from glink.reporters import registry
 from glink.reporters.news import News
 from glink.reporters.rules import ReporterSpec, Rules
@@ -199,9 +201,11 @@ class Theirs:
 
 @pytest.fixture
 def theirs(monkeypatch: pytest.MonkeyPatch) -> type[Theirs]:
-    points = {name: EntryPoint(name, f"{__name__}:Theirs", "glink.reporters") for name in ("pager", "console")}
-    monkeypatch.setattr(registry, "_added", lambda: points)
-    registry._kind.cache_clear()
+    points = {
+        "glink.reporters": [EntryPoint(name, f"{__name__}:Theirs", "glink.reporters") for name in ("pager", "console")]
+    }
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: EntryPoints(points[group]))
+    monkeypatch.setattr(registry, "_KINDS", Plugins("glink.reporters", registry._KINDS._built_in))
     monkeypatch.setattr(Theirs, "told", [])
     return Theirs
 
@@ -215,7 +219,6 @@ def test_other_distributions_add_kinds(theirs: type[Theirs]) -> None:
     assert house.close() == [(0, 0, 1), (1, 0, 0)]
     assert theirs.told == ["y", ["run.failed"], ["run.failed"]]
     assert house.complaints == ["reporting[0] (pager): a message did not arrive: RuntimeError"]
-    registry._kind.cache_clear()
 
 
 @pytest.mark.parametrize(

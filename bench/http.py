@@ -157,6 +157,7 @@ def _glink(folder: Path) -> int:
     """The site of the product over a bus, with a thread that writes when it is told to."""
     from threading import Thread
 
+    from glink import collector
     from glink.bus.bus import Bus
     from glink.clock import SystemClock
     from glink.limits import Limits
@@ -168,6 +169,7 @@ def _glink(folder: Path) -> int:
     from glink.server.site import Site
     from glink.server.streams import Streams
 
+    collector.share()  # as `glink up` does
     limits = Limits(requests_per_second=1_000_000)
     bus = Bus.open(folder, clock=SystemClock(), limits=limits, sync=False)
 

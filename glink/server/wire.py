@@ -121,6 +121,7 @@ class Channel(HTTPChannel):
     socket: Any
     taker: Taker | None = None
     served = False
+    flushing = False
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         self.waiting_since = monotonic()
@@ -136,8 +137,16 @@ class Channel(HTTPChannel):
         super().service()
         self.served, self.waiting_since = True, monotonic()
 
+    def writable(self) -> bool:
+        """Not while a thread sends: the loop would go round for nothing, and keep the interpreter from that thread."""
+        return not self.flushing and bool(super().writable())
+
     def _flush_some(self, do_close: bool = True) -> bool:
-        sent: bool = super()._flush_some(do_close)
+        self.flushing = True
+        try:
+            sent: bool = super()._flush_some(do_close)
+        finally:
+            self.flushing = False
         if sent:
             self.waiting_since = monotonic()
         return sent

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -57,9 +56,13 @@ def _behave(asked: Asked, connection: socket.socket) -> None:
 
 @cache
 def _service() -> Service:
-    service = Service(_behave)
-    atexit.register(service.__exit__)
-    return service
+    return Service(_behave)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end_of_service() -> Iterator[None]:
+    yield
+    _service().__exit__()
 
 
 def _http(does: str) -> Agent:

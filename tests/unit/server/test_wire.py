@@ -1,6 +1,10 @@
-"""The moment in which a stream's socket changes hands, where the client may leave at any point."""
+"""What the threads of the server leave to each other: a stream's socket, and who sends."""
 
 from __future__ import annotations
+
+import socket
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from waitress.channel import ClientDisconnected
@@ -34,3 +38,33 @@ def test_a_client_that_left_before_the_head_is_told_to_its_taker_once() -> None:
     assert taker.left == 1
     channel.let_go()
     assert taker.left == 1
+
+
+class Watched(Channel):
+    """A channel that notes, whenever it sends, whether the loop would be let in; `room` is what the socket takes."""
+
+    def __init__(self, one: socket.socket, room: int) -> None:
+        server: Any = SimpleNamespace(pull_trigger=lambda: self.asked.append("the loop is woken"), active_channels={})
+        adj: Any = SimpleNamespace(outbuf_overflow=1 << 20, outbuf_high_watermark=1 << 20, send_bytes=1)
+        super().__init__(server, one, ("127.0.0.1", 1), adj, map={})
+        self.room, self.asked = room, []
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        self.asked.append(self.writable())
+        taken, self.room = min(len(data), self.room), 0
+        return taken
+
+
+@pytest.mark.parametrize(
+    ("room", "asked", "left"), [(9, [False], False), (4, [False, False, "the loop is woken"], True)]
+)
+def test_the_loop_waits_while_a_thread_sends_and_goes_on_with_what_it_left(
+    room: int, asked: list[object], left: bool
+) -> None:
+    """Else it goes round and round at a socket that is writable, and the sender hardly gets the interpreter."""
+    one, other = socket.socketpair()
+    with one, other:
+        channel = Watched(one, room)
+        channel.write_soon(b"an answer")
+        assert channel.asked == asked
+        assert channel.writable() is left

@@ -185,6 +185,11 @@ class Engine:
         """Seconds since 1970, on the engine's clock."""
         return self.conductor.clock.now()
 
+    def housekeeping(self) -> tuple[int, int]:
+        """How often retention, and the writing of a checkpoint, failed."""
+        retention = self.conductor.retention
+        return retention.troubles if retention else 0, self.conductor.saver.failures
+
     def pulse(self) -> Pulse:
         """How the engine is, by what anybody may look at; waits for nothing."""
         conductor = self.conductor

@@ -90,6 +90,8 @@ class Api:
             in_flight=lambda: int(engine.look(lambda view: view.world.in_flight)),
             streams=lambda: len(self._streams),
             watch_missed=lambda: engine.source.missed,
+            untidied=lambda: engine.housekeeping()[0],
+            unsaved=lambda: engine.housekeeping()[1],
             durable_seq=lambda: engine.bus.durable_seq,
             projects=lambda: [(one.project, one.sync, one.health) for one in engine.look(_reports(None))],
         )

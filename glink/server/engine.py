@@ -55,6 +55,10 @@ class Engine(Protocol):
         """Seconds since 1970, on the engine's clock."""
         ...
 
+    def housekeeping(self) -> tuple[int, int]:
+        """How often retention, and the writing of a checkpoint, failed."""
+        ...
+
     def pulse(self) -> Pulse:
         """How the engine is; waits for nothing."""
         ...

@@ -30,6 +30,8 @@ class Gauges:
     in_flight: Callable[[], int]
     streams: Callable[[], int]
     watch_missed: Callable[[], int]
+    untidied: Callable[[], int]
+    unsaved: Callable[[], int]
     durable_seq: Callable[[], int]
     projects: Callable[[], Iterable[tuple[str, str, str]]]
 
@@ -100,6 +102,10 @@ class _Looked(Collector):
         yield GaugeMetricFamily("glink_streams", "Readers of streams", look.streams())
         yield GaugeMetricFamily("glink_bus_seq", "The last durable event", look.durable_seq())
         yield CounterMetricFamily("glink_watch_missed", "Times that news of files were lost", look.watch_missed())
+        yield CounterMetricFamily(
+            "glink_retention_failures", "Times that old things could not be taken away", look.untidied()
+        )
+        yield CounterMetricFamily("glink_checkpoint_failures", "Checkpoints that could not be written", look.unsaved())
         projects = GaugeMetricFamily("glink_project_info", "Projects", labels=["project", "sync", "health"])
         for labels in look.projects():
             projects.add_metric(list(labels), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -234,3 +235,13 @@ def test_a_commit_is_applied_superseded_or_unknown(tmp_path: Path) -> None:
         assert home.ask("GET", f"/status/project?project=p&commit={'a' * 40}")[1]["status"] == "unknown"
     finally:
         home.stop()
+
+
+def test_metrics_come_from_the_running_engine(engine: Served) -> None:
+    status, text = engine.ask("GET", "/metrics")
+    assert status == 200
+    seq = re.search(r"^glink_bus_seq (\S+)$", text, re.MULTILINE)
+    assert seq is not None
+    assert float(seq[1]) > 0
+    for failures in ("retention", "checkpoint"):
+        assert f"glink_{failures}_failures_total 0.0\n" in text

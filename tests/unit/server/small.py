@@ -96,6 +96,8 @@ class Small:
             in_flight=lambda: 2,
             streams=lambda: len(self.streams),
             watch_missed=lambda: 3,
+            untidied=lambda: 4,
+            unsaved=lambda: 5,
             durable_seq=lambda: self.stored.durable_seq,
             projects=lambda: [("team-a/x", "Synced", "Healthy")],
         )

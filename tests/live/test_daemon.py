@@ -53,7 +53,8 @@ class Home:
     def up(self) -> None:
         with open(self.path / "up.log", "ab") as log:
             command = [sys.executable, "-m", "glink", "up"]
-            self.process = subprocess.Popen(command, cwd=self.path, stdout=log, stderr=log)
+            environment = os.environ | {"GLINK_PORT": "0"}  # other tests run beside this one
+            self.process = subprocess.Popen(command, cwd=self.path, env=environment, stdout=log, stderr=log)
         assert wait_for(lambda: (self.path / "bus" / "channel").exists(), seconds=20)
 
     def end(self, how: int = signal.SIGTERM) -> None:

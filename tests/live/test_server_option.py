@@ -69,9 +69,10 @@ def twins(engine: Served, request: pytest.FixtureRequest) -> tuple[str, str]:
 
 
 def plain(text: str) -> str:
-    """Without what differs from call to call: times, seqs and runs."""
+    """Without what differs from call to call: times, seqs, runs, and the revisions in which two files were first seen."""
     text = re.sub(r"(good|bad)-\d\d\d", r"\1", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z?|\b\d\d:\d\d:\d\d\b", "TIME", text)
+    text = re.sub(r'"(revision|last_applied|last_attempted)": "[^"]+"', "REVISION", text)
     return re.sub(
         r'(?m)#\d+|"(run|number|seq|since|from|fence|given|seconds)": [\d.e-]+|in \d+\.\d\d s|^ *\d+ ', "N", text
     )

@@ -25,9 +25,8 @@ class Daemon:
     def _start(self) -> subprocess.Popen[bytes]:
         with open(self.examples.path.parent / "up.log", "ab") as log:
             command = [sys.executable, "-m", "glink", "up"]
-            process = subprocess.Popen(
-                command, cwd=self.examples.path, env=self.examples.environment, stdout=log, stderr=log
-            )
+            environment = self.examples.environment | {"GLINK_PORT": "0"}  # other tests run beside this one
+            process = subprocess.Popen(command, cwd=self.examples.path, env=environment, stdout=log, stderr=log)
         assert wait_for(lambda: process.poll() is not None or self._listens(process.pid), seconds=30, every=0.05)
         assert process.poll() is None
         return process

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
+from threading import Thread
 from typing import Annotated
 
 import typer
@@ -104,14 +106,22 @@ def _warn(text: str) -> None:
 
 def _obey_signals(engine: Engine, kill: bool) -> None:
     """The first signal drains, the second does not wait for running steps any longer."""
-    seen: list[int] = []
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+    mine = (signal.SIGTERM, signal.SIGINT)
 
-    def stop(number: int, frame: object) -> None:
-        engine.stop(grace=0 if seen else None, kill=kill)
-        seen.append(number)
+    def listen() -> None:
+        grace: float | None = None
+        while number := heard.recv(1):
+            if number[0] in mine:
+                engine.stop(grace=grace, kill=kill)
+                grace = 0
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    # A handler in Python waits until the main thread wakes, and may miss the moment before it falls asleep.
+    signal.set_wakeup_fd(told.detach())
+    for one in mine:
+        signal.signal(one, lambda number, frame: None)
+    Thread(target=listen, name="signals", daemon=True).start()
 
 
 def _greet(engine: Engine, wanted: list[str], settings: Config, json: bool) -> None:

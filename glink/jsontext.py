@@ -15,6 +15,13 @@ JSONError = orjson.JSONDecodeError
 JSONEncodeError = orjson.JSONEncodeError
 
 
+def is_short(text: str, most: int) -> bool:
+    """Whether `text` takes at most `most` bytes within a JSON text, where one character may become six (`\\u0001`)."""
+    if len(text) * 6 <= most:
+        return True
+    return len(text) <= most and len(dumps(text.encode("utf-8", "replace").decode())) - 2 <= most
+
+
 def canonical(value: Any) -> bytes:
     """The one byte form of a JSON value (also of dataclasses); raises TypeError for anything else."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

@@ -23,7 +23,7 @@ from glink.agents.agent import Adoption, Agent, ErrorClass, Failure, Outcome, Ta
 from glink.bus.blobs import Blobs
 from glink.bus.encode import depth
 from glink.errors import BusError
-from glink.jsontext import dumps
+from glink.jsontext import dumps, is_short
 from glink.limits import Limits
 from glink.outputs import OutputProblem, check_artifacts, collect_artifacts, digest_of, raw_of, shaped
 from glink.reconciler.inbox import Result
@@ -31,7 +31,9 @@ from glink.workflow import Output
 
 _ROOM_SECONDS = 1.0
 _RECORD_LEVELS = 2  # a record and its data stand around an answer
-_RECORD_ROOM = 2_048  # what a record holds beside its data
+_RECORD_ROOM = (
+    8_192  # what a record holds beside artifacts and answer: six words of usage of 200 characters, and its own
+)
 _WORD = 200
 USAGE = ("input", "output", "cached", "calls", "cost_usd", "basis")
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -266,25 +268,32 @@ class Dispatcher:
                 artifacts |= collect_artifacts(task.folder, job.artifacts, self._blobs, self._limits)
             elif job.artifacts or artifacts:
                 check_artifacts(artifacts, job.artifacts, self._blobs)
+            data = self._stored(body, artifacts)
         except OutputProblem as problem:
             return _failed(job, Failure(problem.cls, problem.code, str(problem)), outcome, seconds)
-        data = self._stored(body, artifacts)
-        if (size := len(dumps(data))) > self._limits.record_bytes - _RECORD_ROOM:
-            what = f"its artifacts alone make an event of {size} bytes: make fewer, or give them shorter names"
-            return _failed(job, Failure(ErrorClass.TOO_LARGE, "artifacts", what), outcome, seconds)
         _add_measures(data, outcome, seconds)
         return Result(task.project, task.step, task.fence, job.agent, "step.succeeded", data)
 
     def _stored(self, body: Any, artifacts: Mapping[str, str]) -> dict[str, Any]:
-        raw = raw_of(body)
+        """What the event says of an answer, with its body where there is room; raises OutputProblem for too many names."""
+        raw, most = raw_of(body), self._limits.inline_bytes
         data: dict[str, Any] = {"digest": digest_of(raw, artifacts)}
         if artifacts:
             data["artifacts"] = dict(sorted(artifacts.items()))
-        if len(raw) <= self._limits.inline_bytes and (
-            isinstance(body, str) or depth(body) + _RECORD_LEVELS <= self._limits.json_depth
-        ):
-            return data | {"output": body}
-        return data | {"blob": self._blobs.put(raw), "json": not isinstance(body, str)}
+            room = self._limits.record_bytes - _RECORD_ROOM - (size := len(dumps(artifacts)))
+            if room < 0:
+                what = f"the names of its artifacts take {size} bytes: make fewer, or give them shorter names"
+                raise OutputProblem("artifacts", what, ErrorClass.TOO_LARGE)
+            most = min(most, room)
+        if isinstance(body, str):
+            inline = is_short(body, most)
+        else:
+            inline = len(raw) <= most and depth(body) + _RECORD_LEVELS <= self._limits.json_depth
+        if inline:
+            data["output"] = body
+        else:
+            data |= {"blob": self._blobs.put(raw), "json": not isinstance(body, str)}
+        return data
 
     def _prepare(self, job: Job, folder: Path) -> None:
         folder.mkdir(0o700, parents=True, exist_ok=True)
@@ -338,7 +347,7 @@ def _failed(job: Job, failure: Failure, outcome: Outcome, seconds: float) -> Res
 
 def _add_measures(data: dict[str, Any], outcome: Outcome, seconds: float) -> None:
     data["seconds"] = round(seconds, 6)
-    if usage := {name: _bounded(outcome.usage[name]) for name in USAGE if name in outcome.usage}:
+    if outcome.usage and (usage := {name: _bounded(outcome.usage[name]) for name in USAGE if name in outcome.usage}):
         data["usage"] = usage
     if outcome.session is not None:
         data["session"] = outcome.session[:_WORD]

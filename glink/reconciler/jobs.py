@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from glink.bus.bus import Bus
+from glink.jsontext import is_short
 from glink.limits import Limits
 from glink.reconciler.actions import Dispatch, Wish
 from glink.reconciler.board import Surroundings
@@ -55,10 +56,10 @@ class Jobs:
         """What the agent is given, in the event itself or as blobs that are durable before it."""
         most = self.limits.inline_bytes
         data: dict[str, Any] = {}
-        if len(action.text) * 4 <= most or len(raw := action.text.encode()) <= most:
+        if is_short(action.text, most):
             data["task"] = action.text
         else:
-            data["prompt"] = self.bus.blobs.put(raw)
+            data["prompt"] = self.bus.blobs.put(action.text.encode())
         if len(action.bare) != len(action.text):
             data["bare"] = len(action.bare)
         return data

@@ -50,7 +50,7 @@ def test_short_is_what_it_takes_as_json(text: str, most: int) -> None:
 
 def test_names_of_artifacts_that_no_record_has_room_for_are_told_of(tmp_path: Path) -> None:
     (tmp_path / "projects").mkdir()
-    program = 'for n in range(300): open(f"{n:0200}.txt", "w")'
+    program = 'for n in range(300): open(f"{n:0200}.txt", "w"); print(n)'
     (tmp_path / "glink-config.yaml").write_text(
         f"agents: {{many: {{type: command, command: [{sys.executable}, -c, '{program}']}}}}\n"
     )

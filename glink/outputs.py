@@ -15,7 +15,7 @@ from typing import Any
 from glink import digest
 from glink.agents.agent import ErrorClass
 from glink.bus.blobs import Blobs
-from glink.jsontext import JSONError, canonical, dumps, loads
+from glink.jsontext import JSONEncodeError, JSONError, canonical, dumps, loads
 from glink.limits import Limits
 from glink.workflow import Output, matches
 
@@ -95,8 +95,13 @@ def digest_of(raw: bytes, artifacts: Mapping[str, str]) -> str:
 
 
 def raw_of(body: Any) -> bytes:
-    """An answer's bytes: text as UTF-8, anything else as canonical JSON."""
-    return body.encode("utf-8", "replace") if isinstance(body, str) else canonical(body)
+    """An answer's bytes: text as UTF-8, anything else as canonical JSON; raises OutputProblem where that is too deep."""
+    if isinstance(body, str):
+        return body.encode("utf-8", "replace")
+    try:
+        return canonical(body)
+    except JSONEncodeError as error:
+        raise OutputProblem("not-json", f"not JSON that can be kept: {error}") from None
 
 
 def check_artifacts(given: Mapping[str, str], globs: tuple[str, ...], blobs: Blobs) -> None:

@@ -16,8 +16,8 @@ from glink.agents.agent import ErrorClass, Failure, Outcome
 from glink.agents.message import clipped
 from glink.clock import seconds_of
 from glink.event import Record
-from glink.jsontext import JSONError, canonical, loads
-from glink.outputs import digest_of, raw_of
+from glink.jsontext import JSONError, loads
+from glink.outputs import OutputProblem, digest_of, raw_of
 from glink.permit import Scope
 from glink.reconciler.claims import key_of
 from glink.server.engine import Engine
@@ -194,6 +194,6 @@ def _digests(outcome: Outcome) -> list[str]:
     """The digests that the answer may have been committed with: as text, and as the JSON that the text is."""
     found = [digest_of(raw_of(outcome.output), outcome.artifacts)]
     if isinstance(outcome.output, str):
-        with suppress(JSONError):
-            found.append(digest_of(canonical(loads(outcome.output)), outcome.artifacts))
+        with suppress(JSONError, OutputProblem):
+            found.append(digest_of(raw_of(loads(outcome.output)), outcome.artifacts))
     return found

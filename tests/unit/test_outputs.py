@@ -11,7 +11,8 @@ from glink.bus.blobs import Blobs
 from glink.bus.fsio import Disk
 from glink.bus.mask import Mask
 from glink.limits import Limits
-from glink.outputs import OutputProblem, collect_artifacts
+from glink.outputs import OutputProblem, collect_artifacts, raw_of, shaped
+from glink.workflow import Output
 
 
 def collected(tmp_path: Path, name: bytes) -> dict[str, str]:
@@ -33,3 +34,10 @@ def test_a_name_that_cannot_be_shown_is_an_invalid_answer(tmp_path: Path, name: 
 
 def test_any_other_name_is_kept(tmp_path: Path) -> None:
     assert list(collected(tmp_path, "ü $(x) {{ y }}.x".encode())) == ["ü $(x) {{ y }}.x"]
+
+
+def test_json_that_is_too_deep_to_be_kept_is_an_invalid_answer() -> None:
+    """It can be read, to 1,024 levels, but not written: the agent is told, and may be asked again."""
+    body = shaped(Output(format="json"), "[" * 300 + "]" * 300)
+    with pytest.raises(OutputProblem, match="not JSON that can be kept"):
+        raw_of(body)

@@ -94,8 +94,10 @@ began = time.perf_counter()
 from pathlib import Path
 from glink.bus.bus import Bus
 from glink.clock import SystemClock
+from glink.collector import calm
 from glink.limits import Limits
 from glink.reconciler.memory import Memory
+calm()  # as the command line does
 bus = Bus.open(Path(sys.argv[1]), clock=SystemClock(), limits=Limits())
 memory = Memory.read(bus)
 took = time.perf_counter() - began

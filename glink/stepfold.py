@@ -22,21 +22,36 @@ def enter_run(state: ProjectState, record: Record) -> None:
 
 
 def _dispatched(state: ProjectState, record: Record) -> bool:
-    data = record["data"]
-    step = state.step(record["step"])
+    data, name = record["data"], record["step"]
+    step = state.steps.get(name) or state.step(name)
     if step.fence:
         return False
-    attempt, run, fingerprint, key = record["attempt"], record["run"], data["fingerprint"], data["key"]
-    reason, generation, definition, agent = data["reason"], data["generation"], data["definition"], data["agent"]
-    enter_run(state, record)
-    _asked(step, key)
-    step.fence = record["seq"]
-    step.attempt, step.reask = attempt, data.get("reask", 0)
-    step.reason, step.agent, step.dispatched = reason, agent, record["time"]
-    step.run, step.generation, step.definition = run, generation, definition
-    step.fingerprint, step.key, step.tried_floor = fingerprint, key, data.get("floor", 0)
+    attempt = record["attempt"]
+    run = record["run"]
+    fingerprint = data["fingerprint"]
+    key = data["key"]
+    reason = data["reason"]
+    generation = data["generation"]
+    definition = data["definition"]
+    agent = data["agent"]
+    if state.run is None:
+        enter_run(state, record)
+    if key != step.key:
+        _asked(step, key)
+    step.fence = step.given = record["seq"]
+    step.attempt = attempt
+    step.reask = data.get("reask", 0)
+    step.reason = reason
+    step.agent = agent
+    step.dispatched = record["time"]
+    step.run = run
+    step.generation = generation
+    step.definition = definition
+    step.fingerprint = fingerprint
+    step.key = key
+    step.tried_floor = data.get("floor", 0)
     step.cancelled = step.skipped = step.offer = None
-    step.worker, step.given = "", step.fence
+    step.worker = ""
     return True
 
 
@@ -91,40 +106,42 @@ def _succeeded(state: ProjectState, record: Record) -> bool:
     step = state.steps.get(record["step"])
     if step is None or not step.fence or step.fence != record["fence"]:
         return False
-    data = record["data"]
+    data, time = record["data"], record["time"]
+    get = data.get
     answer = Answer(
         step.fence,
         record["seq"],
-        record["time"],
+        time,
         step.run,
         step.generation,
         step.definition,
         step.fingerprint,
         step.key,
         data["digest"],
-        data.get("output"),
-        data.get("blob"),
-        data.get("json", False),
-        data.get("artifacts") or {},
-        data.get("usage") or {},
-        data.get("seconds", 0.0),
+        get("output"),
+        get("blob"),
+        get("json", False),
+        get("artifacts") or {},
+        get("usage") or {},
+        get("seconds", 0.0),
     )
-    _stand(step, answer, record["time"])
-    step.fence = 0
-    step.ended = record["time"]
+    _stand(step, answer, time)
+    step.fence = step.lost = 0
+    step.ended = time
     step.restored = False
     step.spent = ("", 0)
-    step.lost = 0
     return True
 
 
 def _stand(step: StepState, answer: Answer, time: str) -> None:
-    answers = step.answers
-    if step.answer is not None:
-        step.answer.displaced = time
+    """The answer that stands is the last one of its step's `answers`."""
+    answers, key, former = step.answers, answer.key, step.answer
+    if former is not None:
+        former.displaced = time
     answer.displaced = ""
-    answers.pop(answer.key, None)
-    answers[answer.key] = answer
+    if former is None or former.key != key:
+        answers.pop(key, None)
+    answers[key] = answer
     if len(answers) > MAX_ANSWERS:
         del answers[next(iter(answers))]
     step.answer = answer

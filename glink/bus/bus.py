@@ -196,6 +196,11 @@ class Bus:
         with disk_errors("the log cannot be read"):
             yield from self._history.replay(after, self._end(), project=project)
 
+    def by_project(self, after: int) -> Iterator[tuple[str, list[Record]]]:
+        """The same, some records of one project at a time ("" for none): in order within each project. Any thread."""
+        with disk_errors("the log cannot be read"):
+            yield from self._history.by_project(after, self._end())
+
     @property
     def first_seq(self) -> int:
         """The first seq that is on the bus (or, where nothing is, will be); what was before it was trimmed. Any thread."""

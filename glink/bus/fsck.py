@@ -227,7 +227,7 @@ def _highest_text(disk: Disk, fd: int, size: int) -> int:
 
 
 def _index(disk: Disk, path: Path, header: Header, seal: Seal, size: int, report: Report) -> None:
-    if index.load(disk, path, header.first, header.id, size) is None and not seal.damaged:
+    if not seal.damaged and not index.is_whole(disk, path, header.id, size):
         report.others.append(f"{index.path_of(path)}: missing or damaged; it is made again when it is needed")
 
 

@@ -1,8 +1,10 @@
 """Reads records back out of the segments. Called by the bus and by readers in other processes.
 
-A sealed segment is checked as a whole by its sha256; of the last one, what recovery walked is trusted in the process
-that did so, and checked record by record by everybody else. One project's records are found by the index and checked
-each by itself, so that the rest is not read.
+A sealed segment is checked as a whole by its sha256, but for a page of records that is checked one by one before, so
+that the first ones come at once; of the last segment, what recovery walked is trusted in the process that did so, and
+checked record by record by everybody else. One project's records are found by the index and checked each by itself, so
+that the rest is not read. Who wants all of them and cares for each project's order alone gets them project by project
+and segment by segment: what is folded into one state is then folded while that state is in the processor's cache.
 
 The segment that is being read is held by a shared lock until the next one is: retention takes segments away oldest
 first, so whatever a reader still has to read stays.
@@ -11,13 +13,17 @@ first, so whatever a reader still has to read stays.
 from __future__ import annotations
 
 import fcntl
+from array import array
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from glink.bus import index, picking, record, segment
-from glink.bus.fsio import Disk
+from glink.bus.fsio import Disk, read_all
 from glink.bus.index import Index, Stored
 from glink.bus.segment import Header, Seal, Walk
 from glink.errors import BusCorrupt, BusTrimmed
@@ -27,6 +33,9 @@ from glink.limits import Limits
 
 Judge = Callable[[int, Header, int, int], None]
 _INDEXES = 32
+_PAGE = 1_000  # records that are checked one by one before a sealed segment is checked as a whole
+_SOME = 200  # records decoded at once: they still fit into the processor's cache
+_LARGEST_WHOLE = 32 << 20  # longer segments are not held in memory
 
 
 class End(NamedTuple):
@@ -61,18 +70,16 @@ class History:
         `judge`, what stands at the end of the last segment may be a torn batch: `judge` is given the place and returns
         when it is.
         """
-        for fd, header in self._segments(after, end):
-            if header.first != end.first:
-                yield from self._sealed(fd, header, after, project)
-            elif self._open_index is None:
-                yield from self._checked(fd, header, after, end.offset, judge, project)
-            elif project is None:
-                yield from self._decoded(fd, self._locate(fd, header, after, end.offset), end.offset, after)
+        for fd, header, seal in self._segments(after, end):
+            yield from self._in_order(fd, header, seal, after, end, project, judge)
+
+    def by_project(self, after: int, end: End, *, judge: Judge | None = None) -> Iterator[tuple[str, list[Record]]]:
+        """All that `replay` gives, some records of one project at a time, "" for none: in order within each project."""
+        for fd, header, seal in self._segments(after, end):
+            if seal is None or seal.damaged or header.first <= after or seal.start > _LARGEST_WHOLE:
+                yield from _gathered(self._in_order(fd, header, seal, after, end, None, judge))
             else:
-                found = self._open_index()
-                if found.first != header.first:  # it was sealed since `end` was looked up
-                    found = self._scanned(fd, header, end.offset)
-                yield from self._picked(fd, header, found, end.offset, project, after)
+                yield from self._sorted(fd, header, seal)
 
     def read(self, seq: int, end: End) -> Record | None:
         """One record, checked by itself; None where it is not on the bus."""
@@ -100,32 +107,20 @@ class History:
         """Who has records in a sealed segment."""
         fd, header = segment.open_segment(self._disk, self._events, first)
         try:
-            return self.index_of(fd, header, self._seal(fd, header)).projects()
+            return [project for project, _ in self._offsets(fd, header, self._seal(fd, header))]
         finally:
             self._disk.close(fd)
 
-    def index_of(self, fd: int, header: Header, seal: Seal) -> Index | Stored:
-        """The index of a sealed segment; made, and by its daemon also saved, where there is none."""
-        which = header.first, header.id
-        found = self._indexes.get(which)
-        if found is not None:
-            return found
-        size = self._disk.fstat(fd).st_size
-        found = index.load(self._disk, self._path(header), header.first, header.id, size)
-        found = found or self._rebuilt(fd, header, seal, size)
-        if len(self._indexes) >= _INDEXES:
-            self._indexes.pop(next(iter(self._indexes), which), None)
-        self._indexes[which] = found
-        return found
-
     # One segment after the other.
 
-    def _segments(self, after: int, end: End) -> Iterator[tuple[int, Header]]:
+    def _segments(self, after: int, end: End) -> Iterator[tuple[int, Header, Seal | None]]:
+        """Each with its seal, but for the one in which reading ends."""
         fd, header = self._first_segment(after, end)
         try:
-            yield fd, header
             while header.first != end.first:
-                due = self._seal(fd, header).last + 1
+                seal = self._seal(fd, header)
+                yield fd, header, seal
+                due = seal.last + 1
                 try:
                     following, header = segment.open_segment(self._disk, self._events, due)
                 except FileNotFoundError:
@@ -136,7 +131,7 @@ class History:
                 self._disk.flock(following, fcntl.LOCK_SH)
                 fd, done = following, fd
                 self._disk.close(done)
-                yield fd, header
+            yield fd, header, None
         finally:
             self._disk.close(fd)
 
@@ -160,24 +155,72 @@ class History:
             raise BusCorrupt(f"{self._path(header)}: the seal is missing or damaged though a later segment is there")
         return seal
 
-    def _sealed(self, fd: int, header: Header, after: int, project: str | None) -> Iterator[Record]:
-        seal = self._seal(fd, header)
+    # The records of one segment.
+
+    def _in_order(
+        self,
+        fd: int,
+        header: Header,
+        seal: Seal | None,
+        after: int,
+        end: End,
+        project: str | None,
+        judge: Judge | None,
+    ) -> Iterator[Record]:
+        if seal is not None:
+            return self._sealed(fd, header, seal, after, project)
+        if self._open_index is None:
+            return self._checked(fd, header, after, end.offset, judge, project)
+        if project is None:
+            return self._decoded(fd, self._locate(fd, header, after, end.offset), end.offset, after)
+        found = self._open_index()
+        if found.first != header.first:  # it was sealed since `end` was looked up
+            found = self._scanned(fd, header, end.offset)
+        return self._picked(fd, header, found.of(project), end.offset, project, after)
+
+    def _sealed(self, fd: int, header: Header, seal: Seal, after: int, project: str | None) -> Iterator[Record]:
         if seal.last <= after:
             return
-        if project is not None and not seal.damaged:
-            found = self.index_of(fd, header, seal)
-            yield from self._picked(fd, header, found, seal.start, project, after)
+        if seal.damaged:
+            if segment.digest_of(self._disk, fd, seal.start) != seal.sha256:
+                raise self._damaged(header, seal)
+            yield from self._survivors(fd, header, seal, after, project)
+        elif project is not None:
+            yield from self._picked(fd, header, self._of(fd, header, seal, project), seal.start, project, after)
+        else:
+            yield from self._whole(fd, header, seal, after)
+
+    def _whole(self, fd: int, header: Header, seal: Seal, after: int) -> Iterator[Record]:
+        """A page of records, each checked by itself, and then the others, once all that was written is checked."""
+        walk = Walk(self._disk, fd, header, start=self._locate(fd, header, after, seal.start), end=seal.start)
+        at = walk.at
+        for count, line in enumerate(walk, 1):
+            at += len(line) + 1
+            if record.seq_of(line) > after:
+                yield loads(line)
+            if count == _PAGE:
+                break
+        else:
+            if walk.stopped_early:
+                raise self._damaged(header, seal)
             return
         if segment.digest_of(self._disk, fd, seal.start) != seal.sha256:
-            raise BusCorrupt(
-                f"{self._path(header)}: damaged: records {header.first}-{seal.last} or some of them are lost"
-            )
-        if seal.damaged:
-            yield from self._survivors(fd, header, seal, after, project)
-        else:
-            yield from self._decoded(fd, self._locate(fd, header, after, seal.start), seal.start, after)
+            raise self._damaged(header, seal)
+        yield from self._decoded(fd, at, seal.start, after)
 
-    # The records of one segment.
+    def _sorted(self, fd: int, header: Header, seal: Seal) -> Iterator[tuple[str, list[Record]]]:
+        """A sealed segment project by project: checked as a whole in memory, and taken apart there by its index."""
+        data = read_all(self._disk, fd, seal.start)
+        if sha256(data).hexdigest() != seal.sha256:
+            raise self._damaged(header, seal)
+        find = data.find
+        for project, offsets in self._offsets(fd, header, seal):
+            for start in range(0, len(offsets), _SOME):
+                lines = [data[at : find(b"\n", at)] for at in offsets[start : start + _SOME]]
+                yield project, loads(b"[%b]" % b",".join(lines))
+
+    def _damaged(self, header: Header, seal: Seal) -> BusCorrupt:
+        return BusCorrupt(f"{self._path(header)}: damaged: records {header.first}-{seal.last} or some of them are lost")
 
     def _decoded(self, fd: int, start: int, end: int, after: int) -> Iterator[Record]:
         """Whole blocks of trusted lines, decoded as one JSON list each: lines hold no newline of their own."""
@@ -201,10 +244,10 @@ class History:
                 yield loads(line)
 
     def _picked(
-        self, fd: int, header: Header, found: Index | Stored, end: int, project: str, after: int
+        self, fd: int, header: Header, offsets: array[int], end: int, project: str, after: int
     ) -> Iterator[Record]:
         """One project's records by their offsets, each checked by its own crc."""
-        for lines in picking.lines(self._disk, fd, found.of(project), end, after):
+        for lines in picking.lines(self._disk, fd, offsets, end, after):
             for line in lines:
                 if not record.is_intact(line, header.id):
                     raise BusCorrupt(f"{self._path(header)}: record {record.seq_of(line)} of {project} is damaged")
@@ -237,20 +280,59 @@ class History:
 
     # Indexes.
 
-    def _rebuilt(self, fd: int, header: Header, seal: Seal, size: int) -> Index:
+    def _of(self, fd: int, header: Header, seal: Seal, project: str) -> array[int]:
+        """Where a project's records stand in a sealed segment."""
+        try:
+            return self._index(fd, header, seal).of(project)
+        except index.Broken:
+            return self._remade(fd, header, seal).of(project)
+
+    def _offsets(self, fd: int, header: Header, seal: Seal) -> list[tuple[str, array[int]]]:
+        """The same of all projects."""
+        try:
+            return self._index(fd, header, seal).all()
+        except index.Broken:
+            return self._remade(fd, header, seal).all()
+
+    def _index(self, fd: int, header: Header, seal: Seal) -> Index | Stored:
+        """Made, and by its daemon also saved, where there is none."""
+        found = self._indexes.get((header.first, header.id))
+        if found is not None:
+            return found
+        stored = index.load(self._disk, self._path(header), header.id, self._disk.fstat(fd).st_size)
+        if stored is None or stored.count != seal.count:
+            return self._remade(fd, header, seal)
+        return self._remembered(header, stored)
+
+    def _remembered(self, header: Header, found: Index | Stored) -> Index | Stored:
+        if len(self._indexes) >= _INDEXES:
+            self._indexes.pop(next(iter(self._indexes), (0, 0)), None)
+        self._indexes[header.first, header.id] = found
+        return found
+
+    def _remade(self, fd: int, header: Header, seal: Seal) -> Index | Stored:
         if seal.damaged:
-            found = Index(header.first)
-            return found.scan(segment.survivors(self._disk, fd, header, seal.start, self._longest))
-        found = self._scanned(fd, header, seal.start)
+            lines = segment.survivors(self._disk, fd, header, seal.start, self._longest)
+            return self._remembered(header, Index(header.first).scan(lines))
+        found, size = self._scanned(fd, header, seal.start), self._disk.fstat(fd).st_size
         if self._open_index is not None and size < index.LARGEST:
             try:
                 index.save(self._disk, self._path(header), found.encode(header.id, size))
             except OSError:
-                return found  # it can be made again
-        return found
+                return self._remembered(header, found)  # it can be made again
+        return self._remembered(header, found)
 
     def _scanned(self, fd: int, header: Header, end: int) -> Index:
         return Index(header.first).scan(segment.lines(self._disk, fd, header.size, end))
 
     def _path(self, header: Header) -> Path:
         return self._events / segment.name_of(header.first)
+
+
+def _gathered(records: Iterator[Record]) -> Iterator[tuple[str, list[Record]]]:
+    """Some records at a time, put together by their projects."""
+    while some := list(islice(records, 5 * _SOME)):
+        found: defaultdict[str, list[Record]] = defaultdict(list)
+        for one in some:
+            found[one.get("project", "")].append(one)
+        yield from found.items()

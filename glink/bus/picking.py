@@ -6,6 +6,7 @@ Called by the history for one project's records among those of all the others.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from glink.bus import record
@@ -19,34 +20,36 @@ _LINES = 200  # decoded at once
 
 def lines(disk: Disk, fd: int, offsets: array[int], end: int, after: int) -> Iterator[list[bytes]]:
     """The lines (without newline) at `offsets` below `end` whose seq is above `after`, some at a time."""
-    at = _first_above(disk, fd, offsets, after)
-    found: list[bytes] = []
-    while at < len(offsets) and offsets[at] < end:
-        start = offsets[at]
-        stop = start
-        ahead = at
-        while ahead < len(offsets) and offsets[ahead] < end and offsets[ahead] - stop <= _NEAR:
-            stop = offsets[ahead]
-            ahead += 1
-            if stop - start > _RUN:
-                break
-        block = disk.pread(fd, min(stop + _USUAL, end) - start, start)
-        found += [_line(disk, fd, block, offset - start, start, end) for offset in offsets[at:ahead]]
-        at = ahead
-        if len(found) >= _LINES:
-            yield found
-            found = []
-    if found:
+    wanted = offsets[_first_above(disk, fd, offsets, after) : bisect_left(offsets, end)]
+    for first in range(0, len(wanted), _LINES):
+        some = wanted[first : first + _LINES]
+        found: list[bytes] = []
+        block, start, reach = b"", 0, 0  # the bytes at `start`, which hold whole lines that begin before `reach`
+        for number, offset in enumerate(some):
+            if offset >= reach:
+                reach = _reach(some, number)
+                start, block = offset, disk.pread(fd, min(reach + _USUAL, end) - offset, offset)
+            at = offset - start
+            newline = block.find(b"\n", at)
+            found.append(block[at:newline] if newline >= 0 else _long(disk, fd, block[at:], offset, end))
         yield found
 
 
-def _line(disk: Disk, fd: int, block: bytes, at: int, start: int, end: int) -> bytes:
-    newline = block.find(b"\n", at)
-    if newline >= 0:
-        return block[at:newline]
-    line, size = block[at:], _NEAR
-    while b"\n" not in line and start + at + len(line) < end:
-        more = disk.pread(fd, min(size, end - start - at - len(line)), start + at + len(line))
+def _reach(offsets: array[int], number: int) -> int:
+    """How far one read goes that begins at the offset with that number: up to the last one that is near to another."""
+    start = last = offsets[number]
+    for offset in offsets[number + 1 :]:
+        if offset - last > _NEAR or last - start > _RUN:
+            break
+        last = offset
+    return last + 1
+
+
+def _long(disk: Disk, fd: int, line: bytes, offset: int, end: int) -> bytes:
+    """The line at `offset` that begins with these bytes and is longer."""
+    size = _NEAR
+    while b"\n" not in line and offset + len(line) < end:
+        more = disk.pread(fd, min(size, end - offset - len(line)), offset + len(line))
         if not more:
             break
         line += more

@@ -68,6 +68,12 @@ class BusReader:
             end, is_tail = self._end()
             yield from self._history.replay(after, end, project=project, judge=self._judge() if is_tail else None)
 
+    def by_project(self, after: int) -> Iterator[tuple[str, list[Record]]]:
+        """As `Bus.by_project`."""
+        with disk_errors("the log cannot be read"):
+            end, is_tail = self._end()
+            yield from self._history.by_project(after, end, judge=self._judge() if is_tail else None)
+
     @property
     def first_seq(self) -> int:
         """As `Bus.first_seq`."""

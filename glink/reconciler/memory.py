@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -45,6 +45,7 @@ class Readable(Protocol):
     def manifest_seq(self) -> int: ...
     def checkpoints(self) -> Iterable[Kept]: ...
     def replay(self, after: int) -> Iterator[Record]: ...
+    def by_project(self, after: int) -> Iterator[tuple[str, list[Record]]]: ...
 
 
 class Writable(Protocol):
@@ -71,8 +72,8 @@ class Memory:
         for kept in bus.checkpoints():
             memory._take(kept)
         memory.seq = start = bus.manifest_seq if _complete(memory, bus.manifest_seq) else 0
-        for record in bus.replay(start):
-            memory.fold(record if record["type"] not in CARRIED else whole_carried(record, bus.blobs))
+        for project, records in bus.by_project(start):
+            memory.fold(project, records, bus.blobs)
         return memory
 
     @classmethod
@@ -82,7 +83,7 @@ class Memory:
         for record in bus.replay(0):
             if (seq is not None and record["seq"] > seq) or (time is not None and record["time"] > time):
                 break
-            memory.fold(record if record["type"] not in CARRIED else whole_carried(record, bus.blobs))
+            memory.fold(record.get("project", ""), (record,), bus.blobs)
         return memory
 
     def _take(self, kept: Kept) -> None:
@@ -98,17 +99,18 @@ class Memory:
             return
         self.saved[kept.name] = kept.seq
 
-    def fold(self, record: Record) -> None:
-        """Take one more record."""
-        self.seq = record["seq"]
-        name = record.get("project")
-        if name is None:
-            fold_world(self.world, record)
-            return
-        state = self.states.get(name)
-        if state is None:
-            state = self.states[name] = ProjectState(name)
-        fold(state, record)
+    def fold(self, project: str, records: Sequence[Record], blobs: Bodies) -> None:
+        """Take more records of one project, "" for none, in their order; those of other projects may be ahead of them."""
+        state = self.states.get(project)
+        if state is None and project:
+            state = self.states[project] = ProjectState(project)
+        for record in records:
+            whole = record if record["type"] not in CARRIED else whole_carried(record, blobs)
+            if state is not None:
+                fold(state, whole)
+            else:
+                fold_world(self.world, whole)
+        self.seq = max(self.seq, records[-1]["seq"])
 
     def clip(self, now: float) -> None:
         """After a reboot the clock may be behind the bus: what is due is due after its delay, counted from now at most."""

@@ -2,13 +2,14 @@
 
 import errno
 import threading
+from itertools import islice
 
 import pytest
 
 from glink.bus import index, segment
 from glink.bus.fsio import Disk
 from glink.bus.reader import BusReader
-from glink.errors import BusError
+from glink.errors import BusCorrupt, BusError
 from glink.limits import Limits
 from tests.unit.bus.buses import UnsyncedDisk, commit_notes, notes, open_bus
 
@@ -162,6 +163,103 @@ def test_one_projects_records_are_found_by_the_index(path):
     assert list(reader.replay(0, project="p3")) == [found for found in whole if found.get("project") == "p3"]
 
 
+def in_order_of_projects(records, after):
+    """What `by_project` has to give for these records, put together again."""
+    found = {}
+    for record in records:
+        if record["seq"] > after:
+            found.setdefault(record.get("project", ""), []).append(record)
+    return found
+
+
+def together(groups):
+    found = {}
+    for project, records in groups:
+        assert records
+        found.setdefault(project, []).extend(records)
+    return found
+
+
+@pytest.mark.parametrize("harm", ["none", "no index", "an index of fewer records"])
+def test_all_records_are_given_project_by_project(path, harm):
+    """Each once and in the order of its project, from any seq on; the same for the daemon and for a reader beside it."""
+    bus = open_bus(path, limits=SMALL)
+    for n in range(120):
+        say(bus, f"p{n % 7}", "y" * (n * 53 % 900))
+        if n % 11 == 0:
+            commit_notes(bus, "note.world")
+    file = min((path / "events").glob("*.idx"))
+    if harm == "no index":
+        file.unlink()
+    elif harm == "an index of fewer records":
+        fewer = index.Index(1)
+        fewer.add("p0", 300)
+        header = segment.open_segment(Disk(), path / "events", 1)[1]
+        file.write_bytes(fewer.encode(header.id, (path / "events" / segment.name_of(1)).stat().st_size))
+    whole = list(bus.replay(0))
+    for reader in (BusReader(path, limits=SMALL), bus):
+        for after in (0, 1, 33, 119, bus.durable_seq):
+            assert together(reader.by_project(after)) == in_order_of_projects(whole, after)
+    bus.close()
+
+
+def test_a_damaged_segment_is_not_given_project_by_project(path):
+    """Nothing of it is."""
+    bus = open_bus(path, limits=SMALL)
+    for n in range(60):
+        say(bus, f"p{n % 3}", "y" * 300)
+    file = path / "events" / segment.name_of(1)
+    data = file.read_bytes()
+    file.write_bytes(data[:2000] + bytes([data[2000] ^ 1]) + data[2001:])
+    with pytest.raises(BusCorrupt, match="damaged: records 1-"):
+        next(bus.by_project(0))
+    bus.close()
+
+
+def test_damage_in_a_sealed_segment_is_never_shown(path):
+    """Wherever it is, before a page, in it or after it: the records that are given first were checked one by one."""
+    limits = Limits(segment_bytes=1 << 20)
+    bus = open_bus(path, limits=limits)
+    for _ in range(30):
+        for n in range(100):
+            bus.stage({"type": "note.a", "project": f"p{n % 3}", "data": {"text": "y" * 300}})
+        bus.commit()
+    whole = list(bus.replay(0))
+    file = path / "events" / segment.name_of(1)
+    data = file.read_bytes()
+    for at in (1_000, 200_000, 900_000):
+        file.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        found = []
+        with pytest.raises(BusCorrupt, match="damaged: records 1-"):
+            for record in bus.replay(0):
+                found.append(record)  # noqa: PERF402
+        assert found == whole[: min(data.count(b"\n", 0, at) - 1, 1_000)]
+    bus.close()
+
+
+def test_the_first_records_of_a_sealed_segment_are_given_before_all_of_it_is_read(path):
+    """Whoever wants a page is not kept waiting for a check of the whole segment."""
+
+    class Counting(UnsyncedDisk):
+        bytes = 0
+
+        def pread(self, fd, size, offset):
+            data = super().pread(fd, size, offset)
+            self.bytes += len(data)
+            return data
+
+    disk = Counting()
+    bus = open_bus(path, limits=Limits(segment_bytes=4 << 20), disk=disk)
+    for _ in range(60):
+        for n in range(100):
+            bus.stage({"type": "note.a", "project": f"p{n % 3}", "data": {"text": "y" * 900}})
+        bus.commit()
+    disk.bytes = 0
+    assert [record["seq"] for record in islice(bus.replay(0), 100)] == list(range(1, 101))
+    assert disk.bytes < 300_000
+    bus.close()
+
+
 def test_reading_one_project_reads_little_of_the_rest(path):
     """The sealed segments are not read through, only their indexes and the records that are wanted."""
 
@@ -202,7 +300,7 @@ def test_segments_of_one_id_are_not_taken_for_each_other(path):
     bus.close()
 
 
-@pytest.mark.parametrize("harm", ["missing", "flipped", "cut", "empty", "of another segment"])
+@pytest.mark.parametrize("harm", ["missing", "flipped", "flipped at its end", "cut", "empty", "of another segment"])
 def test_an_index_that_is_not_whole_is_made_again(path, harm):
     """It is no truth: what it says is derived from the segment."""
     bus = open_bus(path, limits=SMALL)
@@ -215,7 +313,12 @@ def test_an_index_that_is_not_whole_is_made_again(path, harm):
     if harm == "missing":
         files[0].unlink()
     else:
-        other = {"cut": data[:-1], "empty": b"", "of another segment": files[1].read_bytes()}
+        other = {
+            "cut": data[:-1],
+            "empty": b"",
+            "of another segment": files[1].read_bytes(),
+            "flipped at its end": data[:-1] + bytes([data[-1] ^ 4]),
+        }
         files[0].write_bytes(other.get(harm, data[:20] + bytes([data[20] ^ 4]) + data[21:]))
     assert list(BusReader(path, limits=SMALL).replay(0, project="p1")) == whole
     again = open_bus(path, limits=SMALL)
@@ -224,19 +327,43 @@ def test_an_index_that_is_not_whole_is_made_again(path, harm):
     assert files[0].read_bytes() == data
 
 
-def test_every_flipped_bit_of_an_index_is_seen():
-    """And every truncation."""
+def found_in(stored, project):
+    """The offsets of a project; None where the index, or the part of it that is asked for, counts as missing."""
+    try:
+        return None if stored is None else stored.of(project).tolist()
+    except index.Broken:
+        return None
+
+
+def test_every_flipped_bit_of_an_index_is_seen(tmp_path):
+    """And every truncation: what is given is what was put in, or nothing is. Also where it has several shelves."""
     made = index.Index(5)
-    for n in range(20):
-        made.add(f"p{n % 3}", n * 300)
-    data = made.encode(77, 6300)
-    assert index.decode(data, 5, 77, 6300).of("p2").tolist() == made.of("p2").tolist()
+    for n in range(40):
+        made.add(f"p{n % 20}", n * 300)
+    data = made.encode(77, 12_300)
+    file = tmp_path / "1.jsonl"
+
+    def seen(content):
+        index.path_of(file).write_bytes(content)
+        stored = index.load(Disk(), file, 77, 12_300)
+        return [found_in(stored, project) for project in ("p1", "p2", "p19")], index.is_whole(Disk(), file, 77, 12_300)
+
+    whole = [made.of(project).tolist() for project in ("p1", "p2", "p19")]
+    assert seen(data) == (whole, True)
+    assert index.load(Disk(), file, 77, 12_300).count == 40
+    assert dict(index.load(Disk(), file, 77, 12_300).all()) == dict(made.all())
     for bit in range(len(data) * 8):
         harmed = bytearray(data)
         harmed[bit // 8] ^= 1 << bit % 8
-        assert index.decode(bytes(harmed), 5, 77, 6300) is None
+        found, sound = seen(bytes(harmed))
+        assert not sound
+        assert all(one in (None, due) for one, due in zip(found, whole, strict=True))
     for size in range(len(data)):
-        assert index.decode(data[:size], 5, 77, 6300) is None
+        found, sound = seen(data[:size])
+        assert not sound
+        assert all(one in (None, due) for one, due in zip(found, whole, strict=True))
+    assert index.load(Disk(), file, 78, 12_300) is None
+    assert index.load(Disk(), file, 77, 12_301) is None
 
 
 @pytest.mark.parametrize("name", ["a/b", 'q"uo', "ä@k", "tab\t", ""])

@@ -15,7 +15,19 @@ from glink.reconciler.memory import Memory
 
 LIMITS = Limits(segment_bytes=3 << 10)
 KEYS = st.sampled_from(["a" * 16, "b" * 16, "c" * 16])
-KINDS = ["dispatched", "succeeded", "succeeded", "failed", "restored", "skipped", "noted", "observed", "committed"]
+KINDS = [
+    "answered",
+    "answered",
+    "answered",
+    "dispatched",
+    "succeeded",
+    "failed",
+    "restored",
+    "skipped",
+    "noted",
+    "observed",
+    "committed",
+]
 
 
 def data_of(kind: str, key: str) -> dict[str, Any]:
@@ -31,7 +43,10 @@ def data_of(kind: str, key: str) -> dict[str, Any]:
 
 
 def stage(bus: Bus, kind: str, project: str, step: str, key: str, fences: dict[tuple[str, str], int]) -> None:
-    if kind == "observed":
+    if kind == "answered":
+        for one in ("dispatched", "succeeded"):
+            stage(bus, one, project, step, key, fences)
+    elif kind == "observed":
         bus.stage({"type": "source.observed", "data": {"revision": key}})
     elif kind == "noted":
         bus.stage({"type": "note.a", "project": project, "data": {"text": key}})

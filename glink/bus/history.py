@@ -194,11 +194,12 @@ class History:
         """A page of records, each checked by itself, and then the others, once all that was written is checked."""
         walk = Walk(self._disk, fd, header, start=self._locate(fd, header, after, seal.start), end=seal.start)
         at = walk.at
-        for count, line in enumerate(walk, 1):
+        last = max(walk.seq, after) + _PAGE
+        for seq, line in enumerate(walk, walk.seq + 1):
             at += len(line) + 1
-            if record.seq_of(line) > after:
+            if seq > after:
                 yield loads(line)
-            if count == _PAGE:
+            if seq == last:
                 break
         else:
             if walk.stopped_early:

@@ -86,15 +86,17 @@ class Log:
             raise BusError(f"an event must not bring {', '.join(sorted(_OWN_KEYS & body.keys()))}: the bus numbers it")
         seq = self._seq + 1
         fields = {"seq": seq, "b": self.durable.seq + 1, "e": self._epoch, "time": self._time(), "type": body["type"]}
-        if "project" in body:
-            fields["project"] = body["project"]  # right behind the type, where the index looks for it
+        project = body.get("project", "")
+        if project:
+            fields["project"] = project  # right behind the type, where the index looks for it
         fields.update(body)
         fields, text = self._encoder.encode(fields)
-        if self.staged_bytes + len(text) + record.TAIL_BYTES > self._batch_bytes:
+        staged_bytes = self.staged_bytes + len(text) + record.TAIL_BYTES
+        if staged_bytes > self._batch_bytes:
             raise BusError(f"a batch holds at most {self._batch_bytes} bytes; commit it before more is staged")
 
-        self._staged.append((body.get("project", ""), text))
-        self.staged_bytes += len(text) + record.TAIL_BYTES
+        self._staged.append((project, text))
+        self.staged_bytes = staged_bytes
         self._seq = seq
         return fields  # type: ignore[return-value]  # a Record by its keys; a cast would be called
 
@@ -273,7 +275,10 @@ class Log:
     def _time(self) -> str:
         """`text_of(now)` cut off at microseconds, formatting the date only when the second changes."""
         now = self._now()
-        second = int(now)
-        if second != self._second[0]:
-            self._second = (second, text_of(second)[:20])
-        return f"{self._second[1]}{int((now - second) * 1_000_000):06d}Z"
+        second, text = self._second
+        micros = int((now - second) * 1_000_000)
+        if not 0 <= micros < 1_000_000:
+            second = int(now)
+            text, micros = text_of(second)[:20], int((now - second) * 1_000_000)
+            self._second = second, text
+        return f"{text}{micros:06}Z"

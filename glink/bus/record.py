@@ -34,9 +34,9 @@ class Found(NamedTuple):
 
 def frame(text: bytes, previous: bytes, seed: int) -> tuple[bytes, bytes]:
     """The line for a JSON object, and its crc as 8 hex digits; `previous` is the crc of the line before it."""
-    body = text[:-1] + b',"p":"' + previous + b'"'
+    body = b"".join((text[:-1], b',"p":"', previous, b'"'))
     crc = b"%08x" % crc32(body, seed)
-    return body + b',"crc":"' + crc + b'"}\n', crc
+    return b"".join((body, b',"crc":"', crc, b'"}\n')), crc
 
 
 def frame_alone(text: bytes) -> tuple[bytes, bytes]:

@@ -62,6 +62,7 @@ class Bus:
         self.reserve = reserve
         self._disk, self._events = disk, path / "events"
         self._lock: int | None = lock
+        self._sign, self._unannounced = holder.Sign(disk, path), 0
         self._inode = disk.fstat(lock).st_ino
         self._log = log
         self._history = History(disk, path / "events", limits, open_index=lambda: log.index)
@@ -120,9 +121,17 @@ class Bus:
                 raise
 
     def announce(self, *, url: str = "") -> None:
-        """Names this process in LOCK, for whoever finds the bus held; does nothing while LOCK says so already."""
-        with disk_errors("LOCK cannot be written"):
-            holder.announce(self._disk, self.path, holder.Holder(os.getpid(), url))
+        """Names this process in LOCK, for whoever finds the bus held; costs one stat while LOCK is as it was written.
+
+        Any thread. LOCK decides nothing, so a disk that does not take it is counted in `unpublished`, and the next call
+        tries again.
+        """
+        if self._lock is None:
+            return
+        try:
+            self._sign.show(holder.Holder(os.getpid(), url))
+        except OSError:
+            self._unannounced += 1
 
     # -- the log: the conductor's thread only ------------------------------------------------------------------
 
@@ -136,8 +145,8 @@ class Bus:
 
     @property
     def unpublished(self) -> int:
-        """How many commits other processes were not told of, because `durable` could not be written."""
-        return self._log.unpublished
+        """How often other processes were not told, because `durable` or LOCK could not be written."""
+        return self._log.unpublished + self._unannounced
 
     def stage(self, body: dict[str, Any]) -> Record:
         """Puts an event into the batch and returns it as it will stand on the bus, to be folded.
@@ -182,7 +191,7 @@ class Bus:
             with disk_errors("the bus cannot be closed cleanly"):
                 self._log.close(clean=clean)
         finally:
-            holder.withdraw(self._disk, self.path)
+            self._sign.take_down()
             self._disk.close(lock)
 
     # -- what happened ------------------------------------------------------------------------------------------

@@ -79,6 +79,7 @@ class Bus:
         disk: Disk | None = None,
         sync: bool = True,
         network: bool = False,
+        repairs: bool = False,
     ) -> Bus:
         """Takes the directory, made where it is missing, and recovers it; appends nothing.
 
@@ -86,6 +87,7 @@ class Bus:
         are damaged) and BusError (the disk does not do what is asked). `secrets` are masked in all that is stored.
         A network file system is refused unless `network`: its locks and syncs may not do what they say.
         `sync=False` leaves out the sync of a commit: for measuring only, a power cut then loses what was acknowledged.
+        `repairs` is for `repair`, which has still to tell of what it gave up: nobody else opens a bus in that state.
         """
         disk = disk or Disk()
         path = path.absolute()
@@ -98,6 +100,8 @@ class Bus:
                 )
             lock = holder.take(disk, path)
             try:
+                if not repairs:
+                    marks.refuse_half_repaired(disk, path)
                 found = recover(disk, path, time=text_of(clock.now()), limits=limits)
                 if not disk.exists(path / ".gitignore"):
                     replace_file(disk, path / ".gitignore", b"*\n")

@@ -8,6 +8,8 @@ import pytest
 
 from glink.bus.fsio import Disk
 from glink.bus.redact import redact
+from glink.bus.repair import repair
+from glink.clock import SystemClock
 from glink.errors import UsageError
 from glink.jsontext import dumps, loads
 from glink.limits import Limits
@@ -81,7 +83,7 @@ def test_a_bus_without_it_is_left_alone(tmp_path):
 
 
 def test_a_crash_leaves_it_undone_or_the_next_opening_finishes_it():
-    """After any call, with any survivor: all of it or nothing."""
+    """After any call, with any survivor: all of it or nothing. A repair takes it for no damage."""
     path, first, outcomes = Path("/bus"), SimulatedDisk(), set()
     written(path, first)
     calls = 0
@@ -94,6 +96,8 @@ def test_a_crash_leaves_it_undone_or_the_next_opening_finishes_it():
             redact(disk, path, [SECRET], LIMITS)
         except Crashed:
             after = disk.power_cut(Random(calls))
+            if calls % 2:
+                assert repair(after, path, LIMITS, [], clock=SystemClock()) == []
             bus = open_bus(path, limits=LIMITS, disk=after)
             texts = [one["data"].get("text") for one in bus.replay(0)]
             outcomes.add(texts.count(SECRET))

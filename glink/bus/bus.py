@@ -14,7 +14,7 @@ from typing import Any
 
 from glink.bus import collecting, holder, marks, retention, segment
 from glink.bus.blobs import Blobs
-from glink.bus.checkpoints import Checkpoint, Checkpoints
+from glink.bus.checkpoints import Checkpoint, Checkpoints, CrcAt
 from glink.bus.encode import Encoder
 from glink.bus.fsio import Disk, disk_errors, make_folder, replace_file
 from glink.bus.history import End, History
@@ -66,7 +66,7 @@ class Bus:
         self._inode = disk.fstat(lock).st_ino
         self._log = log
         self._history = History(disk, path / "events", limits, open_index=lambda: log.index)
-        self._checkpoints = Checkpoints(disk, path / "checkpoints", self._crc_at)
+        self._checkpoints = Checkpoints(disk, path / "checkpoints", self._crcs)
 
     @classmethod
     def open(
@@ -258,6 +258,11 @@ class Bus:
         with disk_errors("the checkpoints cannot be read"):
             yield from self._checkpoints.load()
 
+    def checkpoint(self, name: str) -> tuple[Checkpoint | None, int]:
+        """One of them, and the seq after which its records are to be folded on: all of them where there is none."""
+        with disk_errors("the checkpoints cannot be read"):
+            return self._checkpoints.latest(name)
+
     @property
     def manifest_seq(self) -> int:
         """Every record up to here is in the checkpoints; 0 without a manifest. Fold from here on."""
@@ -287,12 +292,16 @@ class Bus:
                 f"a checkpoint at {seq} would be ahead of the log, which is durable up to {self.durable_seq}"
             )
 
-    def _crc_at(self, seq: int) -> str | None:
-        durable = self._log.durable
-        if seq == durable.seq and seq >= durable.first:
-            return durable.crc.decode()
-        found = self.read(seq)
-        return None if found is None else str(found["crc"])  # type: ignore[typeddict-item]
+    def _crcs(self) -> CrcAt:
+        stored = self._history.crcs(self._end)
+
+        def crc_at(seq: int) -> str | None:
+            durable = self._log.durable
+            if seq == durable.seq and seq >= durable.first:
+                return durable.crc.decode()
+            return stored(seq) if 0 < seq <= durable.seq else None
+
+        return crc_at
 
     def _end(self) -> End:
         durable = self._log.durable

@@ -50,7 +50,11 @@ class History:
 
     def first_seq(self) -> int:
         """The first seq that is on the bus, or will be."""
-        return segment.firsts(self._disk, self._events)[0]
+        return self.firsts()[0]
+
+    def firsts(self) -> list[int]:
+        """The first seq of every segment, ascending."""
+        return segment.firsts(self._disk, self._events)
 
     def replay(
         self, after: int, end: End, *, project: str | None = None, judge: Judge | None = None
@@ -74,9 +78,27 @@ class History:
                     found = self._scanned(fd, header, end.offset)
                 yield from self._picked(fd, header, found, end.offset, project, after)
 
-    def read(self, seq: int, end: End) -> Record | None:
-        """One record, checked by itself; None where it is not on the bus."""
-        firsts = [first for first in segment.firsts(self._disk, self._events) if first <= min(end.first, seq)]
+    def crcs(self, end: Callable[[], End]) -> Callable[[int], str | None]:
+        """Gives the crcs of records, None for one that is not on the bus: many of them for one listing of the segments."""
+        listed: list[tuple[list[int], End]] = []
+
+        def look(seq: int) -> Record | None:
+            if not listed:
+                listed.append((self.firsts(), end()))
+            return self.read(seq, listed[0][1], firsts=listed[0][0])
+
+        def crc_at(seq: int) -> str | None:
+            found = look(seq)
+            if found is None:  # the log went on since it was listed, or the record is not there
+                listed.clear()
+                found = look(seq)
+            return None if found is None else str(found["crc"])  # type: ignore[typeddict-item]
+
+        return crc_at
+
+    def read(self, seq: int, end: End, *, firsts: list[int] | None = None) -> Record | None:
+        """One record, checked by itself; None where it is not on the bus. `firsts` spares the listing of the segments."""
+        firsts = [first for first in firsts or self.firsts() if first <= min(end.first, seq)]
         if not firsts:
             return None
         try:

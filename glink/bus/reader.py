@@ -36,7 +36,9 @@ class BusReader:
                 raise NoState(f"no bus at {self.path}: nothing has run there yet; start it with `glink up`")
         self.blobs = StoredBlobs(self._disk, self.path / "blobs" / "sha256")
         self._history = History(self._disk, self._events, limits, open_index=None)
-        self._checkpoints = Checkpoints(self._disk, self.path / "checkpoints", self._crc_at)
+        self._checkpoints = Checkpoints(
+            self._disk, self.path / "checkpoints", lambda: self._history.crcs(lambda: self._end()[0])
+        )
 
     @property
     def held(self) -> bool:
@@ -117,7 +119,3 @@ class BusReader:
     def _judge(self) -> Judge:
         floor = known_floor(self._disk, self.path)
         return partial(judge, disk=self._disk, events=self._events, floor=floor, limits=self._limits)
-
-    def _crc_at(self, seq: int) -> str | None:
-        found = self.read(seq)
-        return None if found is None else str(found["crc"])  # type: ignore[typeddict-item]

@@ -26,10 +26,15 @@ class Lease:
 
 
 class Leases:
-    """Leases by fence."""
+    """Leases by fence. What a pass ended comes back if the pass does not become durable."""
 
     def __init__(self) -> None:
         self._leases: dict[int, Lease] = {}
+        self._ended: dict[int, Lease] = {}
+
+    def begin(self) -> None:
+        """A new pass: what the one before ended is over."""
+        self._ended.clear()
 
     def grant(
         self, fence: int, project: str, step: str, agent: str, *, seconds: float, run: float | None, now: float
@@ -48,11 +53,14 @@ class Leases:
 
     def end(self, fence: int) -> None:
         """The claim is over."""
-        self._leases.pop(fence, None)
+        if (lease := self._leases.pop(fence, None)) is not None:
+            self._ended[fence] = lease
 
     def keep(self, fences: Container[int]) -> None:
-        """End all leases but these."""
-        self._leases = {fence: lease for fence, lease in self._leases.items() if fence in fences}
+        """The pass did not become durable: these claims are as before, and all others are over."""
+        found = {**self._leases, **self._ended}
+        self._leases = {fence: lease for fence, lease in found.items() if fence in fences}
+        self._ended.clear()
 
     def next(self) -> float | None:
         """When the next one runs out."""

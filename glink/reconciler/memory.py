@@ -47,6 +47,15 @@ class Readable(Protocol):
     def replay(self, after: int) -> Iterator[Record]: ...
 
 
+class Indexed(Protocol):
+    """A bus of which one project can be read without the others."""
+
+    @property
+    def blobs(self) -> Bodies: ...
+    def checkpoint(self, name: str) -> tuple[Kept | None, int]: ...
+    def replay(self, after: int, *, project: str) -> Iterator[Record]: ...
+
+
 class Writable(Protocol):
     """Where checkpoints are written."""
 
@@ -72,6 +81,18 @@ class Memory:
             memory._take(kept)
         memory.seq = start = bus.manifest_seq if _complete(memory, bus.manifest_seq) else 0
         for record in bus.replay(start):
+            memory.fold(record if record["type"] not in CARRIED else whole_carried(record, bus.blobs))
+        return memory
+
+    @classmethod
+    def of(cls, bus: Indexed, name: str) -> Memory:
+        """One project (or WORLD) alone: costs what was said of it since its checkpoint."""
+        memory = cls()
+        kept, start = bus.checkpoint(name)
+        if kept is not None:
+            memory._take(kept)
+            start = start if memory.saved[name] >= 0 else 0
+        for record in bus.replay(start, project="" if name == WORLD else name):
             memory.fold(record if record["type"] not in CARRIED else whole_carried(record, bus.blobs))
         return memory
 

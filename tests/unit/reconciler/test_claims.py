@@ -149,6 +149,30 @@ def test_a_cancelled_claim_gives_its_slot_back_and_tells_the_worker(rig: Rig) ->
     assert rig.ask("heartbeat", "p", step="1", fence=given["fence"])["cancel"]
 
 
+def test_a_silence_that_the_engine_could_not_have_heard_is_no_silence(rig: Rig) -> None:
+    """It stood still (stopped, suspended) past the lease: the worker has one more, and is missed after that."""
+    given = claim(rig)
+    rig.time.at += 1_800
+    rig.turn()
+    assert rig.reason("p", "1") == "in_flight"
+    assert not rig.ask("heartbeat", "p", step="1", fence=given["fence"])["cancel"]
+    rig.time.at += 61
+    rig.turn()
+    assert rig.records[-1]["data"]["code"] == "lease"
+
+
+def test_an_attempt_that_ran_out_while_the_engine_stood_still_may_bring_its_answer(tmp_path: Path) -> None:
+    """It may have ended in time: nobody was there to take it."""
+    rig = Rig(tmp_path / "bus", agents=WORKERS)
+    rig.observe(workflow("p", step("1", agent="coder", timeout={"run": 600.0})))
+    given = claim(rig)
+    rig.time.at += 3_600
+    rig.turn()
+    assert result(rig, given["fence"])["committed"]
+    assert rig.state("p").steps["1"].answer.output == "done"
+    rig.close()
+
+
 class Full(Disk):
     full = False
 

@@ -46,7 +46,7 @@ class History:
         self._disk, self._events = disk, events
         self._longest = limits.record_bytes
         self._open_index = open_index
-        self._indexes: dict[tuple[int, int], Index | Stored] = {}
+        self._indexes: dict[tuple[int, int, int], Index | Stored] = {}
 
     def first_seq(self) -> int:
         """The first seq that is on the bus, or will be."""
@@ -128,11 +128,11 @@ class History:
 
     def index_of(self, fd: int, header: Header, seal: Seal) -> Index | Stored:
         """The index of a sealed segment; made, and by its daemon also saved, where there is none."""
-        which = header.first, header.id
+        stat = self._disk.fstat(fd)
+        size, which = stat.st_size, (header.first, stat.st_ino, stat.st_size)  # a redacted segment keeps its id
         found = self._indexes.get(which)
         if found is not None:
             return found
-        size = self._disk.fstat(fd).st_size
         found = index.load(self._disk, self._path(header), header.first, header.id, size)
         found = found or self._rebuilt(fd, header, seal, size)
         if len(self._indexes) >= _INDEXES:

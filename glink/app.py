@@ -71,6 +71,7 @@ class Engine:
         `serve_only` runs nothing but what is asked for.
         """
         clock, selects = SystemClock(), chosen(names)
+        engine: Engine
         bus = Bus.open(
             config.bus_dir,
             clock=clock,
@@ -112,7 +113,14 @@ class Engine:
                 adopts=adopts,
                 listeners=listeners,
             )
-            source = source_of(config, clock, selects, deliver=_storing(bus, inbox.put), watch=watch)
+            source = source_of(
+                config,
+                clock,
+                selects,
+                deliver=_storing(bus, inbox.put),
+                watch=watch,
+                at_look=lambda: engine.keep_sign(),
+            )
             engine = cls(config, conductor, source, dispatcher, inbox, bus, _records=acts)
             if acts:
                 collector.calm()
@@ -132,7 +140,12 @@ class Engine:
     def serve(self) -> None:
         """Answer other processes' requests over the private channel, and say where the engine is."""
         self.channel = Channel.listen(self.config.bus_dir, self.tell_seeing)
-        self.bus.announce(url=self.url)
+        self.keep_sign()
+
+    def keep_sign(self) -> None:
+        """See that LOCK names this process, from `serve` on: at each look at the files, so also when nothing happens."""
+        if self.channel is not None:
+            self.bus.announce(url=self.url)
 
     def tell_seeing(self, verb: str, project: str, arguments: dict[str, Any], by: str) -> dict[str, Any]:
         """`ask`, with what the files say now where that matters."""
@@ -185,10 +198,10 @@ class Engine:
         """Seconds since 1970, on the engine's clock."""
         return self.conductor.clock.now()
 
-    def housekeeping(self) -> tuple[int, int]:
-        """How often retention, and the writing of a checkpoint, failed."""
+    def housekeeping(self) -> tuple[int, int, int]:
+        """How often retention, the writing of a checkpoint, and that of a mark for other processes, failed."""
         retention = self.conductor.retention
-        return retention.troubles if retention else 0, self.conductor.saver.failures
+        return retention.troubles if retention else 0, self.conductor.saver.failures, self.bus.unpublished
 
     def pulse(self) -> Pulse:
         """How the engine is, by what anybody may look at; waits for nothing."""

@@ -21,6 +21,8 @@ from glink.server.access import TOKEN_FILE
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 70.0
 QUIET_SECONDS: Final = 45.0  # the server says something every 15 s
+CALL: Final = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+STREAM: Final = urllib3.Timeout(connect=CONNECT_SECONDS, read=QUIET_SECONDS)
 _OF_PROBLEMS: Final = frozenset({"type", "title", "status", "detail", "request_id", "error", "errors"})
 _TYPES: Final[Mapping[str, str]] = {
     "sync": "project.sync",
@@ -41,7 +43,7 @@ class Remote:
             raise UsageError(f"{url!r} is no server: write http://HOST:PORT")
         self.url = url.rstrip("/")
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        self._pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(CONNECT_SECONDS, READ_SECONDS))
+        self._pool = urllib3.PoolManager(retries=False, timeout=CALL)
 
     @classmethod
     def of(cls, config: Config, url: str, token_file: Path | None) -> Remote:
@@ -90,8 +92,7 @@ class Remote:
 
     def stream(self, path: str) -> Iterator[Record]:
         """The records that a path answers with, as they come; ends with the connection."""
-        timeout = urllib3.Timeout(CONNECT_SECONDS, QUIET_SECONDS)
-        response = self._send("GET", path, None, timeout=timeout, preload_content=False)
+        response = self._send("GET", path, None, timeout=STREAM, preload_content=False)
         if response.status >= 400:
             _refuse(response.status, response.read())
         try:
@@ -156,4 +157,4 @@ def _refuse(status: int, data: bytes) -> NoReturn:
     facts = {name: fact for name, fact in said.items() if name not in _OF_PROBLEMS}
     if "error" in said:
         raise named(str(said["error"]), detail, facts)
-    raise (UsageError if status < 500 else BusError)(detail)
+    raise UsageError(detail, **facts) if status < 500 else BusError(detail)

@@ -3,7 +3,7 @@
     offers      the open ones, then each as it comes; those that could not be claimed are asked for again
     claim       a folder of its own, its files fetched; the command is run as a `command` agent runs it
     heartbeat   every third of the lease; a cancel ends the command
-    result      artifacts first, then the answer under the fence and the key of the claim
+    result      artifacts first, then the answer under the fence and the key of the claim; again until it is taken
 
 It runs on any machine that reaches the server. Called by `glink worker`.
 """
@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from glink.agents import registry
 from glink.agents.agent import Agent, Outcome, Task
-from glink.errors import Conflict, GlinkError, NoState
+from glink.errors import BusError, Conflict, GlinkError, NoState, UsageError
 from glink.event import Record
 from glink.jsontext import dumps
 from glink.limits import Limits
@@ -144,7 +144,7 @@ class Worker:
             self._say(f"{what}: claimed, attempt {claim['attempt']}")
             self._fetch(claim, folder)
             outcome = self._runner.run(_task_of(claim, folder), leash)
-            self._say(f"{what}: {self._answer(claim, folder, outcome)}")
+            self._say(f"{what}: {self._bring(claim, folder, outcome, leash, what)}")
         except (GlinkError, OSError) as error:
             self._say(f"{what}: {error}")
             self.failed += 1
@@ -178,6 +178,17 @@ class Worker:
         if claim["context"] is not None:
             (folder / "context.json").write_bytes(dumps(claim["context"]))
 
+    def _bring(self, claim: Mapping[str, Any], folder: Path, outcome: Outcome, leash: Leash, what: str) -> str:
+        """The answer was worked for: a server that is away, or has no room, is asked again as long as the claim holds."""
+        while True:
+            try:
+                return self._answer(claim, folder, outcome)
+            except (NoState, BusError) as error:
+                if leash.cancelled or self._end.is_set():
+                    raise
+                self._say(f"{what}: {error}; brought again")
+                self._end.wait(AGAIN_SECONDS)
+
     def _answer(self, claim: Mapping[str, Any], folder: Path, outcome: Outcome) -> str:
         """Bring the result; how it was taken."""
         said: dict[str, Any] = {"type": "step.result", "fence": claim["fence"], "key": claim["key"]}
@@ -201,8 +212,16 @@ class Worker:
     def _put(self, claim: Mapping[str, Any], data: bytes) -> str:
         sha = sha256(data).hexdigest()
         own = f"fence={claim['fence']}&key={claim['key']}&total={len(data)}"
-        for at in range(0, max(len(data), 1), PIECE):
-            self._remote.store(f"/blobs/sha256/{sha}?{own}&offset={at}", data[at : at + PIECE])
+        at, end = 0, max(len(data), 1)
+        while at < end:
+            try:
+                self._remote.store(f"/blobs/sha256/{sha}?{own}&offset={at}", data[at : at + PIECE])
+                at += PIECE
+            except UsageError as refusal:
+                have = refusal.facts.get("offset")
+                if not isinstance(have, int) or have == at:
+                    raise
+                at, end = have, max(end, have + 1)  # an earlier try came so far, and was cut off
         return sha
 
 

@@ -76,6 +76,7 @@ def backup(disk: Disk, bus: Path, target: Path, limits: Limits) -> Copied:
     with disk_errors(f"the bus {bus} cannot be copied to {target}"):
         if not marks.check_format(disk, bus):
             raise NoState(f"no bus at {bus}")
+        marks.refuse_half_repaired(disk, bus)
         _must_be_empty(disk, target)
         copying = _Copying(disk, bus, target)
         pin = disk.open(bus / "events" / segment.name_of(segment.firsts(disk, bus / "events")[0]), os.O_RDONLY)
@@ -154,4 +155,5 @@ def _checked(disk: Disk, target: Path, limits: Limits, copying: _Copying) -> Cop
 
 
 def _said(report: Report) -> str:
-    return "\n".join([*map(str, report.damages), *(f"blob {digest}: damaged" for digest in report.bad_blobs)])
+    blobs = (f"blob {digest}: damaged" for digest in report.bad_blobs)
+    return "\n".join([*map(str, report.damages), *blobs, *([fsck.UNFINISHED] if report.unfinished else [])])

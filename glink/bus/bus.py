@@ -14,7 +14,7 @@ from typing import Any
 
 from glink.bus import collecting, holder, marks, retention, segment
 from glink.bus.blobs import Blobs
-from glink.bus.checkpoints import Checkpoint, Checkpoints
+from glink.bus.checkpoints import Checkpoint, Checkpoints, CrcAt
 from glink.bus.encode import Encoder
 from glink.bus.fsio import Disk, disk_errors, make_folder, replace_file
 from glink.bus.history import End, History
@@ -62,10 +62,11 @@ class Bus:
         self.reserve = reserve
         self._disk, self._events = disk, path / "events"
         self._lock: int | None = lock
+        self._sign, self._unannounced = holder.Sign(disk, path), 0
         self._inode = disk.fstat(lock).st_ino
         self._log = log
         self._history = History(disk, path / "events", limits, open_index=lambda: log.index)
-        self._checkpoints = Checkpoints(disk, path / "checkpoints", self._crc_at)
+        self._checkpoints = Checkpoints(disk, path / "checkpoints", self._crcs)
 
     @classmethod
     def open(
@@ -78,6 +79,7 @@ class Bus:
         disk: Disk | None = None,
         sync: bool = True,
         network: bool = False,
+        repairs: bool = False,
     ) -> Bus:
         """Takes the directory, made where it is missing, and recovers it; appends nothing.
 
@@ -85,6 +87,7 @@ class Bus:
         are damaged) and BusError (the disk does not do what is asked). `secrets` are masked in all that is stored.
         A network file system is refused unless `network`: its locks and syncs may not do what they say.
         `sync=False` leaves out the sync of a commit: for measuring only, a power cut then loses what was acknowledged.
+        `repairs` is for `repair`, which has still to tell of what it gave up: nobody else opens a bus in that state.
         """
         disk = disk or Disk()
         path = path.absolute()
@@ -97,6 +100,8 @@ class Bus:
                 )
             lock = holder.take(disk, path)
             try:
+                if not repairs:
+                    marks.refuse_half_repaired(disk, path)
                 found = recover(disk, path, time=text_of(clock.now()), limits=limits)
                 if not disk.exists(path / ".gitignore"):
                     replace_file(disk, path / ".gitignore", b"*\n")
@@ -120,9 +125,17 @@ class Bus:
                 raise
 
     def announce(self, *, url: str = "") -> None:
-        """Names this process in LOCK, for whoever finds the bus held; does nothing while LOCK says so already."""
-        with disk_errors("LOCK cannot be written"):
-            holder.announce(self._disk, self.path, holder.Holder(os.getpid(), url))
+        """Names this process in LOCK, for whoever finds the bus held; costs one stat while LOCK is as it was written.
+
+        Any thread. LOCK decides nothing, so a disk that does not take it is counted in `unpublished`, and the next call
+        tries again.
+        """
+        if self._lock is None:
+            return
+        try:
+            self._sign.show(holder.Holder(os.getpid(), url))
+        except OSError:
+            self._unannounced += 1
 
     # -- the log: the conductor's thread only ------------------------------------------------------------------
 
@@ -136,8 +149,8 @@ class Bus:
 
     @property
     def unpublished(self) -> int:
-        """How many commits other processes were not told of, because `durable` could not be written."""
-        return self._log.unpublished
+        """How often other processes were not told, because `durable` or LOCK could not be written."""
+        return self._log.unpublished + self._unannounced
 
     def stage(self, body: dict[str, Any]) -> Record:
         """Puts an event into the batch and returns it as it will stand on the bus, to be folded.
@@ -182,7 +195,7 @@ class Bus:
             with disk_errors("the bus cannot be closed cleanly"):
                 self._log.close(clean=clean)
         finally:
-            holder.withdraw(self._disk, self.path)
+            self._sign.take_down()
             self._disk.close(lock)
 
     # -- what happened ------------------------------------------------------------------------------------------
@@ -250,6 +263,11 @@ class Bus:
         with disk_errors("the checkpoints cannot be read"):
             yield from self._checkpoints.load()
 
+    def checkpoint(self, name: str) -> tuple[Checkpoint | None, int]:
+        """One of them, and the seq after which its records are to be folded on: all of them where there is none."""
+        with disk_errors("the checkpoints cannot be read"):
+            return self._checkpoints.latest(name)
+
     @property
     def manifest_seq(self) -> int:
         """Every record up to here is in the checkpoints; 0 without a manifest. Fold from here on."""
@@ -279,12 +297,16 @@ class Bus:
                 f"a checkpoint at {seq} would be ahead of the log, which is durable up to {self.durable_seq}"
             )
 
-    def _crc_at(self, seq: int) -> str | None:
-        durable = self._log.durable
-        if seq == durable.seq and seq >= durable.first:
-            return durable.crc.decode()
-        found = self.read(seq)
-        return None if found is None else str(found["crc"])  # type: ignore[typeddict-item]
+    def _crcs(self) -> CrcAt:
+        stored = self._history.crcs(self._end)
+
+        def crc_at(seq: int) -> str | None:
+            durable = self._log.durable
+            if seq == durable.seq and seq >= durable.first:
+                return durable.crc.decode()
+            return stored(seq) if 0 < seq <= durable.seq else None
+
+        return crc_at
 
     def _end(self) -> End:
         durable = self._log.durable

@@ -79,13 +79,17 @@ def read_manifest(disk: Disk, folder: Path) -> Checkpoint | None:
     return _first_whole(disk, folder, f"{MANIFEST}.json", lambda found: found.name == MANIFEST)
 
 
-class Checkpoints:
-    """The folder. `crc_at(seq)` gives the crc of a durable record, None for one that the log does not have."""
+CrcAt = Callable[[int], str | None]
+"""The crc of a durable record; None for one that the log does not have."""
 
-    def __init__(self, disk: Disk, folder: Path, crc_at: Callable[[int], str | None]) -> None:
+
+class Checkpoints:
+    """The folder. `crcs()` makes a `CrcAt` for a number of questions, for which it looks at the log's folder once."""
+
+    def __init__(self, disk: Disk, folder: Path, crcs: Callable[[], CrcAt]) -> None:
         self._disk = disk
         self._folder = folder
-        self._crc_at = crc_at
+        self._crcs = crcs
         self._seqs: dict[str, int] | None = None
         self._manifest_seq = 0
         self._writing = Lock()
@@ -94,19 +98,27 @@ class Checkpoints:
     def load(self) -> Iterator[Checkpoint]:
         """Every checkpoint that is whole and belongs to this log; the one before it where the newest is not."""
         seqs: dict[str, int] = {}
-        bad = 0
+        bad, crc_at = 0, self._crcs()
         for name in sorted(self._disk.listdir(self._folder)):
             if not name.endswith(".json") or name == f"{MANIFEST}.json":
                 continue
-            with self._locked(fcntl.LOCK_SH):
-                newest = self._read(name)
-                found = newest or self._read(f"{name}.prev")
-            bad += newest is None
+            found, is_older = self._best(name, crc_at)
+            bad += is_older
             if found is not None:
                 seqs[found.name] = found.seq
                 yield found
         self._seqs, self.bad = seqs, bad
-        self._manifest_seq = self._covered(seqs)
+        self._manifest_seq = self._covered(seqs, crc_at)
+
+    def latest(self, name: str) -> tuple[Checkpoint | None, int]:
+        """One checkpoint, None where no whole one is, and the seq up to which nothing is missing in it."""
+        known = self._known()
+        # in this order: another thread may be writing both, the checkpoint before the manifest
+        manifest_seq, seq = self._manifest_seq, known.get(name, 0)
+        found, _ = self._best(_file_of(name), self._crcs())
+        if found is None:
+            return None, manifest_seq if not seq else 0
+        return found, max(manifest_seq, seq) if found.seq == seq else found.seq
 
     @property
     def manifest_seq(self) -> int:
@@ -134,9 +146,9 @@ class Checkpoints:
                 pass
         return {} if self._seqs is None else self._seqs
 
-    def _covered(self, seqs: dict[str, int]) -> int:
+    def _covered(self, seqs: dict[str, int], crc_at: CrcAt) -> int:
         with self._locked(fcntl.LOCK_SH):
-            manifest = _first_whole(self._disk, self._folder, f"{MANIFEST}.json", self._belongs)
+            manifest = _first_whole(self._disk, self._folder, f"{MANIFEST}.json", lambda found: _belongs(found, crc_at))
         if manifest is None:
             return 0
         vouched = loads(manifest.payload)
@@ -144,22 +156,25 @@ class Checkpoints:
         return min([manifest.seq, *short])
 
     def _crc(self, seq: int) -> str:
-        crc = NO_CRC if seq == 0 else self._crc_at(seq)
+        crc = NO_CRC if seq == 0 else self._crcs()(seq)
         if crc is None:
             raise ValueError(f"record {seq} is not on the bus; a checkpoint can only hold what is durable")
         return crc
 
-    def _belongs(self, found: Checkpoint) -> bool:
-        return found.crc == (NO_CRC if found.seq == 0 else self._crc_at(found.seq))
+    def _best(self, file: str, crc_at: CrcAt) -> tuple[Checkpoint | None, bool]:
+        """The checkpoint in that file, or the one before it where it is damaged or of another log; whether it is that."""
+        with self._locked(fcntl.LOCK_SH):
+            newest = self._read(file, crc_at)
+            return (newest, False) if newest is not None else (self._read(f"{file}.prev", crc_at), True)
 
-    def _read(self, file: str) -> Checkpoint | None:
+    def _read(self, file: str, crc_at: CrcAt) -> Checkpoint | None:
         data = read_file(self._disk, self._folder / file)
         found = decode(data) if data else None
-        return found if found is not None and self._belongs(found) else None
+        return found if found is not None and _belongs(found, crc_at) else None
 
     def _replace(self, checkpoint: Checkpoint) -> None:
         """New file synced under a name of its own, then the old one becomes `.prev`, then the new one takes its name."""
-        path = self._folder / f"{quote(checkpoint.name, safe='@')}.json"
+        path = self._folder / _file_of(checkpoint.name)
         fresh, older = path.with_name(f"{path.name}.tmp"), path.with_name(f"{path.name}.prev.tmp")
         discard(self._disk, fresh)
         write_new(self._disk, fresh, encode(checkpoint))
@@ -189,6 +204,14 @@ class Checkpoints:
             yield
         finally:
             self._disk.close(fd)
+
+
+def _file_of(name: str) -> str:
+    return f"{quote(name, safe='@')}.json"
+
+
+def _belongs(found: Checkpoint, crc_at: CrcAt) -> bool:
+    return found.crc == (NO_CRC if found.seq == 0 else crc_at(found.seq))
 
 
 def _first_whole(disk: Disk, folder: Path, name: str, accepted: Callable[[Checkpoint], bool]) -> Checkpoint | None:

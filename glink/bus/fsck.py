@@ -19,6 +19,7 @@ from glink.bus.segment import Header, Seal
 from glink.errors import BusCorrupt, BusError
 from glink.limits import Limits
 
+UNFINISHED = "a repair did not come to its end; `glink repair` finishes it"
 _HEADER = "the header is damaged, or another bus's"
 
 
@@ -46,7 +47,10 @@ class Damage:
 
 @dataclass(slots=True)
 class Report:
-    """What was looked at and what was found. `others` cost time, not events: bad indexes, checkpoints, unnamed litter."""
+    """What was looked at and what was found. `others` cost time, not events: bad indexes, checkpoints, unnamed litter.
+
+    `unfinished`: a repair was stopped before its end.
+    """
 
     segments: int = 0
     records: int = 0
@@ -56,16 +60,17 @@ class Report:
     damages: list[Damage] = field(default_factory=list)
     bad_blobs: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    unfinished: bool = False
 
     @property
     def sound(self) -> bool:
-        return not self.damages and not self.bad_blobs
+        return not self.damages and not self.bad_blobs and not self.unfinished
 
 
 def check(disk: Disk, bus: Path, limits: Limits, *, end: tuple[int, int] | None = None) -> Report:
     """The whole bus; up to `end` (segment, offset), where a daemon goes on writing behind it. Raises BusFormat."""
     marks.check_format(disk, bus)
-    report = Report()
+    report = Report(unfinished=marks.read_repair(disk, bus) is not None)
     events = bus / "events"
     firsts = [first for first in segment.firsts(disk, events) if end is None or first <= end[0]]
     floor = known_floor(disk, bus) if end is None else 0

@@ -55,11 +55,15 @@ class History:
         self._disk, self._events = disk, events
         self._longest = limits.record_bytes
         self._open_index = open_index
-        self._indexes: dict[tuple[int, int], Index | Stored] = {}
+        self._indexes: dict[tuple[int, int, int], Index | Stored] = {}
 
     def first_seq(self) -> int:
         """The first seq that is on the bus, or will be."""
-        return segment.firsts(self._disk, self._events)[0]
+        return self.firsts()[0]
+
+    def firsts(self) -> list[int]:
+        """The first seq of every segment, ascending."""
+        return segment.firsts(self._disk, self._events)
 
     def replay(
         self, after: int, end: End, *, project: str | None = None, judge: Judge | None = None
@@ -81,9 +85,27 @@ class History:
             else:
                 yield from self._sorted(fd, header, seal)
 
-    def read(self, seq: int, end: End) -> Record | None:
-        """One record, checked by itself; None where it is not on the bus."""
-        firsts = [first for first in segment.firsts(self._disk, self._events) if first <= min(end.first, seq)]
+    def crcs(self, end: Callable[[], End]) -> Callable[[int], str | None]:
+        """Gives the crcs of records, None for one that is not on the bus: many of them for one listing of the segments."""
+        listed: list[tuple[list[int], End]] = []
+
+        def look(seq: int) -> Record | None:
+            if not listed:
+                listed.append((self.firsts(), end()))
+            return self.read(seq, listed[0][1], firsts=listed[0][0])
+
+        def crc_at(seq: int) -> str | None:
+            found = look(seq)
+            if found is None:  # the log went on since it was listed, or the record is not there
+                listed.clear()
+                found = look(seq)
+            return None if found is None else str(found["crc"])  # type: ignore[typeddict-item]
+
+        return crc_at
+
+    def read(self, seq: int, end: End, *, firsts: list[int] | None = None) -> Record | None:
+        """One record, checked by itself; None where it is not on the bus. `firsts` spares the listing of the segments."""
+        firsts = [first for first in firsts or self.firsts() if first <= min(end.first, seq)]
         if not firsts:
             return None
         try:
@@ -297,31 +319,37 @@ class History:
 
     def _index(self, fd: int, header: Header, seal: Seal) -> Index | Stored:
         """Made, and by its daemon also saved, where there is none."""
-        found = self._indexes.get((header.first, header.id))
+        found = self._indexes.get(self._which(fd, header))
         if found is not None:
             return found
         stored = index.load(self._disk, self._path(header), header.id, self._disk.fstat(fd).st_size)
         if stored is None or stored.count != seal.count:
             return self._remade(fd, header, seal)
-        return self._remembered(header, stored)
+        return self._remembered(fd, header, stored)
 
-    def _remembered(self, header: Header, found: Index | Stored) -> Index | Stored:
+    def _remembered(self, fd: int, header: Header, found: Index | Stored) -> Index | Stored:
+        which = self._which(fd, header)
         if len(self._indexes) >= _INDEXES:
-            self._indexes.pop(next(iter(self._indexes), (0, 0)), None)
-        self._indexes[header.first, header.id] = found
+            self._indexes.pop(next(iter(self._indexes), which), None)
+        self._indexes[which] = found
         return found
+
+    def _which(self, fd: int, header: Header) -> tuple[int, int, int]:
+        """What an index is remembered by: a segment that was redacted keeps its first seq and its id."""
+        stat = self._disk.fstat(fd)
+        return header.first, stat.st_ino, stat.st_size
 
     def _remade(self, fd: int, header: Header, seal: Seal) -> Index | Stored:
         if seal.damaged:
             lines = segment.survivors(self._disk, fd, header, seal.start, self._longest)
-            return self._remembered(header, Index(header.first).scan(lines))
+            return self._remembered(fd, header, Index(header.first).scan(lines))
         found, size = self._scanned(fd, header, seal.start), self._disk.fstat(fd).st_size
         if self._open_index is not None and size < index.LARGEST:
             try:
                 index.save(self._disk, self._path(header), found.encode(header.id, size))
             except OSError:
-                return self._remembered(header, found)  # it can be made again
-        return self._remembered(header, found)
+                return self._remembered(fd, header, found)  # it can be made again
+        return self._remembered(fd, header, found)
 
     def _scanned(self, fd: int, header: Header, end: int) -> Index:
         return Index(header.first).scan(segment.lines(self._disk, fd, header.size, end))

@@ -10,6 +10,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 from glink.bus.fsio import Disk, discard, read_file, replace_file
 from glink.clock import wait_for
@@ -63,14 +64,34 @@ def find(disk: Disk, bus: Path) -> Holder | None:
     return Holder(pids[0], "") if pids else None
 
 
-def announce(disk: Disk, bus: Path, holder: Holder) -> None:
-    """(Re)writes LOCK where it is missing or says something else."""
-    if _named(disk, bus) != holder:
-        replace_file(disk, bus / "LOCK", dumps({"pid": holder.pid, "url": holder.url}) + b"\n")
+class Sign:
+    """LOCK, as this process keeps it: written again when somebody took it away or wrote into it."""
 
+    def __init__(self, disk: Disk, bus: Path) -> None:
+        self._disk, self._path = disk, bus / "LOCK"
+        self._said: Holder | None = None
+        self._written: tuple[int, ...] | None = None
+        self._writing = Lock()
 
-def withdraw(disk: Disk, bus: Path) -> None:
-    discard(disk, bus / "LOCK")
+    def show(self, holder: Holder) -> None:
+        """Costs one stat while the file is the one that was written last; raises OSError."""
+        with self._writing:
+            if holder == self._said and self._written is not None and self._mark() == self._written:
+                return
+            self._written = None
+            replace_file(self._disk, self._path, dumps({"pid": holder.pid, "url": holder.url}) + b"\n")
+            self._said, self._written = holder, self._mark()
+
+    def take_down(self) -> None:
+        discard(self._disk, self._path)
+
+    def _mark(self) -> tuple[int, ...] | None:
+        """What is another after every write, rename or unlink; None where no file is."""
+        try:
+            found = self._disk.stat(self._path)
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _named(disk: Disk, bus: Path) -> Holder | None:

@@ -6,6 +6,7 @@ CLEAN     {"seq":…,"crc":"…"} of the last record, there only while the last 
 durable   <segment's first seq, 20 digits> <offset, 20 digits> <crc32 of that, 8 hex digits>: how far readers may
           read; one write in place after each sync, not synced itself, so it is never ahead of the log
 secret    32 random bytes
+repair    {"lost":[[4711,4712]]} while a repair is under way: losses that were accepted and are still to be told
 """
 
 from __future__ import annotations
@@ -90,6 +91,30 @@ def read_durable(disk: Disk, bus: Path) -> tuple[int, int] | None:
     if crc != b"%08x" % crc32(text) or len(text) != 41:
         return None
     return int(text[:20]), int(text[21:])
+
+
+def read_repair(disk: Disk, bus: Path) -> list[tuple[int, int]] | None:
+    """The losses (from, to) that a repair under way has accepted; None when there is none. Raises BusCorrupt."""
+    data = read_file(disk, bus / "repair")
+    try:
+        return None if data is None else [(int(first), int(last)) for first, last in loads(data)["lost"]]
+    except (JSONError, TypeError, KeyError, ValueError):
+        raise BusCorrupt(f"{bus / 'repair'}: damaged; remove it and repair anew") from None
+
+
+def write_repair(disk: Disk, bus: Path, lost: list[tuple[int, int]]) -> None:
+    replace_file(disk, bus / "repair", dumps({"lost": lost}) + b"\n")
+
+
+def remove_repair(disk: Disk, bus: Path) -> None:
+    disk.unlink(bus / "repair")
+    disk.fsync_dir(bus)
+
+
+def refuse_half_repaired(disk: Disk, bus: Path) -> None:
+    """Raises BusCorrupt: what was accepted as lost is not told yet, and more may be damaged."""
+    if disk.exists(bus / "repair"):
+        raise BusCorrupt(f"the repair of {bus} did not come to its end; finish it with `glink repair`")
 
 
 def read_secret(disk: Disk, bus: Path) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from glink.bus import holder, marks, segment
+from glink.bus import holder, marks, redact, segment
 from glink.bus.blobs import StoredBlobs
 from glink.bus.checkpoints import Checkpoint, Checkpoints
 from glink.bus.fsio import Disk, disk_errors
@@ -18,9 +18,11 @@ from glink.bus.history import End, History, Judge
 from glink.bus.holder import Holder
 from glink.bus.recovery import judge, known_floor
 from glink.clock import wait_for
-from glink.errors import BusTrimmed, NoState
+from glink.errors import BusCorrupt, BusTrimmed, NoState
 from glink.event import Record
 from glink.limits import Limits
+
+REDACTION_SECONDS = 30.0  # renames and syncs of all segments
 
 
 class BusReader:
@@ -36,7 +38,9 @@ class BusReader:
                 raise NoState(f"no bus at {self.path}: nothing has run there yet; start it with `glink up`")
         self.blobs = StoredBlobs(self._disk, self.path / "blobs" / "sha256")
         self._history = History(self._disk, self._events, limits, open_index=None)
-        self._checkpoints = Checkpoints(self._disk, self.path / "checkpoints", self._crc_at)
+        self._checkpoints = Checkpoints(
+            self._disk, self.path / "checkpoints", lambda: self._history.crcs(lambda: self._end()[0])
+        )
 
     @property
     def held(self) -> bool:
@@ -63,10 +67,25 @@ class BusReader:
             return self._checkpoints.manifest_seq
 
     def replay(self, after: int, *, project: str | None = None) -> Iterator[Record]:
-        """The records with a seq above `after` that are durable at the time of the call; see `Bus.replay`."""
+        """The records with a seq above `after` that are durable at the time of the call; see `Bus.replay`.
+
+        While `glink redact` puts other segments in the place of these, it goes on in those with the next seq.
+        """
         with disk_errors("the log cannot be read"):
-            end, is_tail = self._end()
-            yield from self._history.replay(after, end, project=project, judge=self._judge() if is_tail else None)
+            while True:
+                last = self._last_file()
+                try:
+                    end, is_tail = self._end()
+                    judge = self._judge() if is_tail else None
+                    for found in self._history.replay(after, end, project=project, judge=judge):
+                        after = found["seq"]
+                        yield found
+                except BusCorrupt:
+                    if not self._is_another(last):
+                        raise
+                else:
+                    if not self._is_another(last):
+                        return
 
     def by_project(self, after: int) -> Iterator[tuple[str, list[Record]]]:
         """As `Bus.by_project`."""
@@ -120,10 +139,24 @@ class BusReader:
             return End(*durable), False
         return End(last, size), True
 
+    def _last_file(self) -> tuple[int, int]:
+        """The last segment: its first seq, and the inode under its name."""
+        last = segment.firsts(self._disk, self._events)[-1]
+        return last, self._disk.stat(self._events / segment.name_of(last)).st_ino
+
+    def _is_another(self, last: tuple[int, int]) -> bool:
+        """Whether another file has its name now, or is about to: a redaction writes the last segment anew in any case."""
+        redaction = self.path / redact.JOURNAL
+        if self._disk.exists(redaction):
+            wait_for(
+                lambda: not (self._disk.exists(redaction) and holder.is_held(self._disk, self.path)),
+                seconds=REDACTION_SECONDS,
+            )
+        try:
+            return self._disk.stat(self._events / segment.name_of(last[0])).st_ino != last[1]
+        except FileNotFoundError:  # trimmed
+            return False
+
     def _judge(self) -> Judge:
         floor = known_floor(self._disk, self.path)
         return partial(judge, disk=self._disk, events=self._events, floor=floor, limits=self._limits)
-
-    def _crc_at(self, seq: int) -> str | None:
-        found = self.read(seq)
-        return None if found is None else str(found["crc"])  # type: ignore[typeddict-item]

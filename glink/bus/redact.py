@@ -6,6 +6,7 @@ Every record's crc follows from the one before it, so all segments from the firs
     syncs → `redaction` away
 
 From the moment that `redaction` is there the next opening finishes what was begun; before it, nothing has changed.
+`durable` goes first of all: it names an offset in a file that is about to be another. Readers beside it begin anew.
 Bodies get new digests, and what named them names the new ones. Checkpoints and quarantine go: they are copies.
 """
 
@@ -25,7 +26,7 @@ from glink.errors import UsageError
 from glink.jsontext import dumps, loads
 from glink.limits import Limits
 
-_JOURNAL = "redaction"
+JOURNAL = "redaction"
 _SUFFIX = ".redacted"
 
 
@@ -47,7 +48,7 @@ def redact(disk: Disk, bus: Path, secrets: Sequence[str], limits: Limits) -> Red
     records, segments = work.segments(moved)
     if records or moved:
         gone = {"blobs": sorted(moved)}
-        replace_file(disk, bus / _JOURNAL, dumps(gone))
+        replace_file(disk, bus / JOURNAL, dumps(gone))
         finish(disk, bus)
     return Redacted(records, len(moved), segments)
 
@@ -55,12 +56,13 @@ def redact(disk: Disk, bus: Path, secrets: Sequence[str], limits: Limits) -> Red
 def finish(disk: Disk, bus: Path) -> None:
     """Does what `redaction` names, as far as it is not done; without one, what was prepared goes."""
     events = bus / "events"
-    journal = read_file(disk, bus / _JOURNAL)
+    journal = read_file(disk, bus / JOURNAL)
     prepared = [name for name in disk.listdir(events) if name.endswith(_SUFFIX)]
     if journal is None:
         for name in prepared:
             disk.unlink(events / name)
         return
+    discard(disk, bus / "durable")
     for name in prepared:
         target = events / name.removesuffix(_SUFFIX)
         discard(disk, index.path_of(target))
@@ -75,7 +77,7 @@ def finish(disk: Disk, bus: Path) -> None:
         discard(disk, bus / "blobs" / "sha256" / digest[:2] / digest[2:])
     discard(disk, bus / "CLEAN")
     disk.fsync_dir(bus)
-    disk.unlink(bus / _JOURNAL)
+    disk.unlink(bus / JOURNAL)
     disk.fsync_dir(bus)
 
 

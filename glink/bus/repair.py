@@ -1,7 +1,12 @@
 """Accepts a loss that cannot be undone, so that the rest of the bus can be used again. Nothing is thrown away.
 
 The damaged file goes to `quarantine/` byte for byte; in its place stands the same with a seal that says `damaged`, so
-whole records after the damage stay; `log.gap` names what is gone. Called by `glink repair`, which holds the bus.
+whole records after the damage stay; `log.gap` names what is gone. Called by `glink repair`.
+
+    `repair` names what is accepted, synced → quarantine, sealed files, CLEAN away, all synced → the bus is opened →
+    `log.gap` durable → `repair` away
+
+From the moment that `repair` is there nobody else opens the bus, and the next repair finishes what was begun.
 """
 
 from __future__ import annotations
@@ -10,38 +15,81 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
-from glink.bus import fsck, marks, record, segment
+from glink.bus import fsck, holder, marks, record, redact, segment
+from glink.bus.bus import Bus
 from glink.bus.fsck import Damage
 from glink.bus.fsio import Disk, chunks, discard, make_folder, write_new
 from glink.bus.index import path_of
 from glink.bus.recovery import copy
 from glink.bus.segment import NO_CRC, Header
+from glink.clock import Clock, text_of
 from glink.errors import UsageError
 from glink.limits import Limits
+
+GAP = "log.gap"
 
 Range = tuple[int, int]
 
 
-def repair(disk: Disk, bus: Path, limits: Limits, accepted: list[Range], time: str) -> list[Range]:
-    """Seals what is damaged, if exactly its losses are accepted; returns them, to be written as `log.gap`.
+def repair(
+    disk: Disk, bus: Path, limits: Limits, accepted: list[Range], *, clock: Clock, network: bool = False
+) -> list[Range]:
+    """Seals what is damaged, if exactly its losses are accepted, and tells of them in `log.gap`; returns them.
 
-    What is damaged without loss needs no acceptance.
+    What is damaged without loss needs no acceptance, nor does what an earlier call accepted that was stopped before
+    its end.
 
-    Raises UsageError, and has changed nothing, when something else is lost than was accepted.
+    Raises UsageError, and has changed nothing, when something else is lost than was accepted; BusHeld; BusError.
     """
-    damages = fsck.check(disk, bus, limits).damages
-    found = sorted(one.lost for one in damages if one.lost is not None)
-    if found != sorted(accepted):
+    lock = holder.take(disk, bus)
+    try:
+        redact.finish(disk, bus)  # halfway it looks like damage
+        begun = marks.read_repair(disk, bus)
+        lost = _seal_all(disk, bus, limits, accepted, begun, text_of(clock.now()))
+    finally:
+        disk.close(lock)
+    if lost is None:
+        return []
+    opened = Bus.open(bus, clock=clock, limits=limits, disk=disk, network=network, repairs=True)
+    whole = False
+    try:
+        for first, last in sorted(set(lost) - (_told(opened, lost) if begun else set())):
+            opened.stage({"type": GAP, "data": {"from": first, "to": last}})
+        opened.commit()
+        marks.remove_repair(disk, bus)
+        whole = True
+    finally:
+        opened.close(clean=whole)
+    return lost
+
+
+def _seal_all(
+    disk: Disk, bus: Path, limits: Limits, accepted: list[Range], begun: list[Range] | None, time: str
+) -> list[Range] | None:
+    """Everything up to the opening; returns all that is to be told, in order, or None where nothing is damaged."""
+    damages, before = fsck.check(disk, bus, limits).damages, begun or []
+    found = sorted(one.lost for one in damages if one.lost is not None and one.lost not in before)
+    if found != sorted(one for one in accepted if one not in before):
         said = "\n".join(map(str, damages)) or "no record is lost: there is nothing to accept"
         flags = " ".join(f"--accept-loss {first}-{last}" for first, last in found)
         raise UsageError(f"{said}" + (f"\nto go on without them: glink repair {flags}" if flags else ""))
+    if not damages and begun is None:
+        return None
+    lost = sorted([*before, *found])
+    if begun is None or found:
+        marks.write_repair(disk, bus, lost)
     make_folder(disk, bus / "quarantine")
     for damage in damages:
         _seal(disk, bus, damage, limits, time)
-    if damages:
-        discard(disk, bus / "CLEAN")
-        disk.fsync_dir(bus)
-    return found
+    discard(disk, bus / "CLEAN")
+    disk.fsync_dir(bus)
+    return lost
+
+
+def _told(bus: Bus, lost: list[Range]) -> set[Range]:
+    """Which of these losses a `log.gap` names already."""
+    gaps = [one["data"] for one in bus.replay(min(lost)[0]) if one["type"] == GAP] if lost else []
+    return {(gap["from"], gap["to"]) for gap in gaps}
 
 
 def _seal(disk: Disk, bus: Path, damage: Damage, limits: Limits, time: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glink.bus import fsck, holder, marks
-from glink.bus.fsck import Report
+from glink.bus.fsck import UNFINISHED, Report
 from glink.bus.fsio import Disk, disk_errors
 from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
 from glink.errors import NoState
@@ -42,6 +42,7 @@ def as_data(report: Report) -> dict[str, object]:
             for one in report.damages
         ],
         "bad_blobs": report.bad_blobs,
+        "unfinished_repair": report.unfinished,
         "others": report.others,
     }
 
@@ -53,6 +54,8 @@ def _print(report: Report) -> None:
     )
     for line in [*map(str, report.damages), *(f"body {one}: damaged" for one in report.bad_blobs), *report.others]:
         say(f"  {line}")
+    if report.unfinished:
+        say(f"  {UNFINISHED}")
     if report.torn_bytes:
         say(
             f"  {report.torn_bytes} bytes of a batch that nobody was told of stand at the end; the next start sets them aside"

@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from glink.bus import holder, repair
-from glink.bus.bus import Bus
 from glink.bus.fsio import Disk, disk_errors
+from glink.bus.repair import repair
 from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
-from glink.clock import SystemClock, text_of
+from glink.clock import SystemClock
 from glink.errors import NoState, UsageError
 
 
@@ -24,24 +23,17 @@ def command(
 ) -> None:
     """Make a damaged bus usable again, without the events that `glink fsck` calls lost. The daemon must be stopped.
 
+    One that was stopped before its end is finished by the next.
+
     Example: glink repair --accept-loss 4711-4712
     """
     settings = configured(config)
     ranges = [_range(one) for one in accept_loss or []]
-    disk, clock = Disk(), SystemClock()
+    disk = Disk()
     with disk_errors(f"the bus {settings.bus_dir} cannot be repaired"):
         if not disk.exists(settings.bus_dir):
             raise NoState(f"no bus at {settings.bus_dir}")
-        lock = holder.take(disk, settings.bus_dir)
-        try:
-            gone = repair.repair(disk, settings.bus_dir, settings.limits, ranges, text_of(clock.now()))
-        finally:
-            disk.close(lock)
-    bus = Bus.open(settings.bus_dir, clock=clock, limits=settings.limits, network=settings.network)
-    for first, last in gone:
-        bus.stage({"type": "log.gap", "data": {"from": first, "to": last}})
-    bus.commit()
-    bus.close()
+        gone = repair(disk, settings.bus_dir, settings.limits, ranges, clock=SystemClock(), network=settings.network)
     if json:
         show({"lost": [list(one) for one in gone]})
     else:

@@ -1,7 +1,8 @@
 """How long somebody waits for something outside, and what ends the wait before: a deadline, silence, the engine.
 
 Called by `exchange` and by the kinds of agents and reporters that use it. Deadlines are of the boot clock and are met
-exactly: what is waited for is a descriptor, never a time.
+exactly: what is waited for is a descriptor, never a time. Only who stood still himself (stopped, suspended) is late at
+one: then there is a moment to take what came meanwhile.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from glink.agents.agent import Control
 from glink.clock import SystemClock
 
 _CLOCK = SystemClock()
+_MOMENT = 1.0
 
 
 class Stop(StrEnum):
@@ -60,10 +62,18 @@ class Patience:
         if self._control is not None and self._control.detached:
             raise Stopped(Stop.DETACHED)
         now = _CLOCK.boot_time()
+        if self._left() < -_MOMENT:
+            self._grant(now + _MOMENT)
         if self._run is not None and now >= self._start + self._run:
             raise Stopped(Stop.RUN)
         if self._idle is not None and now >= self._heard + self._idle:
             raise Stopped(Stop.IDLE)
+
+    def _grant(self, until: float) -> None:
+        if self._run is not None:
+            self._run = max(self._run, until - self._start)
+        if self._idle is not None:
+            self._heard = max(self._heard, until - self._idle)
 
     def rest(self, seconds: float, descriptor: int | None = None, heard: Callable[[], float] = lambda: 0.0) -> bool:
         """Wait for the descriptor, at most so many seconds: whether it turned readable. Raises Stopped.

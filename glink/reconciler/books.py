@@ -73,6 +73,7 @@ class Books:
     def begin(self) -> Pass:
         """A new pass."""
         self.present = begun = Pass()
+        self.leases.begin()
         return begun
 
     def stage(self, body: dict[str, Any], desk: Desk | None = None) -> Record:
@@ -150,10 +151,10 @@ class Books:
             desk.unseat()
 
     def restore(self, states: Mapping[str, ProjectState], durable: World) -> None:
-        """The pass did not become durable: what it touched is again as the bus has it."""
-        for name in self.present.touched:
+        """The pass did not become durable: `states`, of all that it touched, and the world are again as the bus has them."""
+        for name, state in states.items():
             desk = self.desks[name]
-            desk.state = states.get(name) or ProjectState(name)
+            desk.state = state
             self.surroundings.note(desk.state)
             wanted = desk.workflow
             if wanted is not None and wanted.digest != desk.state.content:
@@ -165,8 +166,7 @@ class Books:
         current = {step.fence for desk in self.desks.values() for step in desk.state.steps.values()}
         self.leases.keep(current)
         world = self.world
-        world.seq, world.revision = durable.seq, durable.revision
-        world.cooling, world.paused, world.closed = durable.cooling, durable.paused, durable.closed
+        world.take(durable.folded())
         world.in_flight, world.by_agent = 0, {}
         for desk in self.desks.values():
             for step in desk.state.steps.values():

@@ -126,7 +126,6 @@ def result(books: Books, desk: Desk, request: Request, now: float) -> Deed:
     if past is None:
         raise NotThere(f"{desk.name} has no step {step}")
     if past.fence == fence:
-        books.leases.end(fence)
         books.present.forgotten.append(fence)
         outcome = Result(desk.name, step, fence, past.agent, given["type"], data)
         return Deed(results=[outcome], answer={"committed": True}, moves=False)

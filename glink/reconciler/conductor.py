@@ -38,6 +38,7 @@ from glink.reconciler.plan import plan
 from glink.reconciler.queue import Queue
 from glink.reconciler.retention import Retention
 from glink.reconciler.saving import Saver
+from glink.reconciler.undoing import Undo
 from glink.watch.source import Observation
 from glink.world import World
 
@@ -98,6 +99,7 @@ class Conductor:
         self._memory, self._selects, self._adopts = memory, selects, adopts
         self._returned: list[Observation | Result] = []
         self._heal_at = 0.0
+        self._undo: Undo | None = None
         self._timers: list[tuple[float, str]] = []
         self._hungry = Queue()
         self._wakes: dict[str, float] = {}
@@ -146,7 +148,7 @@ class Conductor:
             return
         self._measure("changed" if done.records else "unchanged", now)
         if done.records or not self._returned:
-            self.failure = None
+            self.failure = self._undo = None
         self._perform(done)
 
     def _commit(self) -> None:
@@ -340,10 +342,15 @@ class Conductor:
             raise error
         if self.retention is not None:
             self.retention.failed(now)
-        fresh = Memory.read(self.bus)
-        self.books.restore(fresh.states, fresh.world)
+        if self._undo is None or self._undo.seq != self.bus.durable_seq:
+            self._undo = Undo(self.bus, self._clip)
+        self.books.restore(self._undo.states(done.touched), self._undo.world())
         self._returned += [*done.seen, *done.results]
         self._heal_at = now + _HEAL_SECONDS
+
+    def _clip(self, read: Memory) -> None:
+        if not self._memory.same_boot:
+            read.clip(self.clock.now())
 
     # Perform.
 

@@ -54,6 +54,7 @@ class Intake:
             body = {"type": "step.stale", "project": result.project, "step": result.step, "fence": result.fence}
             books.stage({**body, "data": {"type": result.type, "digest": result.data.get("digest")}}, desk)
             return
+        books.leases.end(result.fence)
         data = result.data
         cls = data.get("class")
         if cls == ErrorClass.CANCELLED and books.world.draining:

@@ -1,7 +1,7 @@
 """Who among the workers still has a claim: leases live in memory, on the engine's clock. Pure.
 
 Called by the conductor: a claim grants one, a heartbeat extends it, a result ends it. After a restart each claimed step
-gets one full lease.
+gets one full lease; so it does after a time in which the engine itself stood still and could hear nobody.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from glink.agents.agent import ErrorClass
 from glink.reconciler.inbox import Result
+
+DEAF_SECONDS = 1.0  # the conductor wakes when a lease runs out; if it is later than that, it was not there to hear
 
 
 @dataclass(slots=True)
@@ -26,10 +28,15 @@ class Lease:
 
 
 class Leases:
-    """Leases by fence."""
+    """Leases by fence. What a pass ended comes back if the pass does not become durable."""
 
     def __init__(self) -> None:
         self._leases: dict[int, Lease] = {}
+        self._ended: dict[int, Lease] = {}
+
+    def begin(self) -> None:
+        """A new pass: what the one before ended is over."""
+        self._ended.clear()
 
     def grant(
         self, fence: int, project: str, step: str, agent: str, *, seconds: float, run: float | None, now: float
@@ -48,11 +55,14 @@ class Leases:
 
     def end(self, fence: int) -> None:
         """The claim is over."""
-        self._leases.pop(fence, None)
+        if (lease := self._leases.pop(fence, None)) is not None:
+            self._ended[fence] = lease
 
     def keep(self, fences: Container[int]) -> None:
-        """End all leases but these."""
-        self._leases = {fence: lease for fence, lease in self._leases.items() if fence in fences}
+        """The pass did not become durable: these claims are as before, and all others are over."""
+        found = {**self._leases, **self._ended}
+        self._leases = {fence: lease for fence, lease in found.items() if fence in fences}
+        self._ended.clear()
 
     def next(self) -> float | None:
         """When the next one runs out."""
@@ -62,6 +72,10 @@ class Leases:
         """What became of those that have run out; their leases are gone."""
         if not self._leases:
             return []
+        for lease in self._leases.values():
+            if now - _over(lease) > DEAF_SECONDS:
+                lease.until = now + lease.seconds
+                lease.end = None if lease.end is None else max(lease.end, lease.until)
         over = [fence for fence, lease in self._leases.items() if _over(lease) <= now]
         return [_result(fence, self._leases.pop(fence), now) for fence in over]
 

@@ -48,6 +48,15 @@ class Readable(Protocol):
     def by_project(self, after: int) -> Iterator[tuple[str, list[Record]]]: ...
 
 
+class Indexed(Protocol):
+    """A bus of which one project can be read without the others."""
+
+    @property
+    def blobs(self) -> Bodies: ...
+    def checkpoint(self, name: str) -> tuple[Kept | None, int]: ...
+    def replay(self, after: int, *, project: str) -> Iterator[Record]: ...
+
+
 class Writable(Protocol):
     """Where checkpoints are written."""
 
@@ -74,6 +83,19 @@ class Memory:
         memory.seq = start = bus.manifest_seq if _complete(memory, bus.manifest_seq) else 0
         for project, records in bus.by_project(start):
             memory.fold(project, records, bus.blobs)
+        return memory
+
+    @classmethod
+    def of(cls, bus: Indexed, name: str) -> Memory:
+        """One project (or WORLD) alone: costs what was said of it since its checkpoint."""
+        memory = cls()
+        kept, start = bus.checkpoint(name)
+        if kept is not None:
+            memory._take(kept)
+            start = start if memory.saved[name] >= 0 else 0
+        project = "" if name == WORLD else name
+        for record in bus.replay(start, project=project):
+            memory.fold(project, (record,), bus.blobs)
         return memory
 
     @classmethod

@@ -92,6 +92,7 @@ class Api:
             watch_missed=lambda: engine.source.missed,
             untidied=lambda: engine.housekeeping()[0],
             unsaved=lambda: engine.housekeeping()[1],
+            unpublished=lambda: engine.housekeeping()[2],
             durable_seq=lambda: engine.bus.durable_seq,
             projects=lambda: [(one.project, one.sync, one.health) for one in engine.look(_reports(None))],
         )

@@ -55,8 +55,8 @@ class Engine(Protocol):
         """Seconds since 1970, on the engine's clock."""
         ...
 
-    def housekeeping(self) -> tuple[int, int]:
-        """How often retention, and the writing of a checkpoint, failed."""
+    def housekeeping(self) -> tuple[int, int, int]:
+        """How often retention, the writing of a checkpoint, and that of a mark for other processes, failed."""
         ...
 
     def pulse(self) -> Pulse:

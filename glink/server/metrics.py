@@ -32,6 +32,7 @@ class Gauges:
     watch_missed: Callable[[], int]
     untidied: Callable[[], int]
     unsaved: Callable[[], int]
+    unpublished: Callable[[], int]
     durable_seq: Callable[[], int]
     projects: Callable[[], Iterable[tuple[str, str, str]]]
 
@@ -106,6 +107,7 @@ class _Looked(Collector):
             "glink_retention_failures", "Times that old things could not be taken away", look.untidied()
         )
         yield CounterMetricFamily("glink_checkpoint_failures", "Checkpoints that could not be written", look.unsaved())
+        yield CounterMetricFamily("glink_mark_failures", "Marks that could not be written", look.unpublished())
         projects = GaugeMetricFamily("glink_project_info", "Projects", labels=["project", "sync", "health"])
         for labels in look.projects():
             projects.add_metric(list(labels), 1)

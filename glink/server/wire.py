@@ -24,6 +24,7 @@ from glink.limits import Limits
 from glink.server.problem import CONTENT_TYPE, problem_body
 
 STREAM: Final = "glink.stream"
+_STILL_SECONDS: Final = 5.0  # the loop goes round once a second; one that did not was stopped, or its machine
 _LENGTH: Final = re.compile(rb"[^:]+:[ \t]*[0-9]{1,18}[ \t]*")
 _HEAD_LINE: Final = re.compile(rb"([!#$%&'*+\-.^`|~0-9A-Za-z]+):[^\x00-\x08\x0a-\x1f\x7f]*", re.ASCII)
 # Who sends one of these twice wants two readers to see different things.
@@ -209,10 +210,13 @@ class Server(TcpWSGIServer):
     def readable(self) -> bool:
         """Asked in every round of the loop. By a clock that does not jump, once a second: end what takes too long."""
         now = monotonic()
-        if now - self._looked >= 1.0:
+        if (since := now - self._looked) >= 1.0:
             self._looked = now
             for channel in list(self.active_channels.values()):
-                channel.end_if_overdue(now)
+                if since > _STILL_SECONDS:
+                    channel.waiting_since = now
+                else:
+                    channel.end_if_overdue(now)
         return bool(self.accepting)
 
     def handle_accept(self) -> None:

@@ -1,7 +1,8 @@
 """The one face of watching: whole observations of the desired state, each at one revision.
 
 Made by the composition root; the conductor is reached through `deliver` alone. `scan` serves verbs that look
-once. The thread sleeps until something is heard, something unfinished is due, or the regular rescan.
+once. The thread sleeps until something is heard, something unfinished is due, or the regular rescan; with each of its
+looks it calls `at_look`, for what is to be looked after as often and is worth no wake-up of its own.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Source:
         deliver: Callable[[Observation], None],
         clock: Clock,
         watch: bool = True,
+        at_look: Callable[[], None] = lambda: None,
     ) -> None:
         self.mode = "rescan"
         self.missed = 0
@@ -68,6 +70,7 @@ class Source:
         self._deliver = deliver
         self._clock = clock
         self._watch = watch
+        self._at_look = at_look
         self._git = Git(root, limits)
         self._catalogue = Catalogue(root, limits=limits, load=load, find=find)
         self._settler = Settler(limits, clock.now())
@@ -157,6 +160,7 @@ class Source:
         look = self._settler.take(now)
         awaited = len(self._awaited)
         try:
+            self._at_look()
             with self._looking:
                 self._look(look)
             self.trouble = ""

@@ -15,7 +15,8 @@ from glink.errors import BusError
 from glink.limits import Limits
 from glink.reconciler.dispatch import Dispatcher
 from glink.reconciler.inbox import Result
-from tests.rig import AGENTS, Rig, step, workflow
+from glink.reconciler.memory import Memory
+from tests.rig import AGENTS, START, Rig, Time, step, workflow
 
 TWO = workflow("p", step("a", "one"), step("b", "two", ("a",)))
 
@@ -24,6 +25,12 @@ class FullDisk(Disk):
     """Takes no more bytes while `full`; a sync fails while `broken`."""
 
     full = broken = False
+    taken = 0  # bytes that were read
+
+    def pread(self, fd: int, size: int, offset: int) -> bytes:
+        data = super().pread(fd, size, offset)
+        self.taken += len(data)
+        return data
 
     def pwrite(self, fd: int, data: Any, offset: int) -> int:
         if self.full:
@@ -75,6 +82,79 @@ def test_a_request_that_the_disk_refused_is_told_so(tmp_path: Path) -> None:
     rig.ask("suspend", "p")
     assert rig.state("p").suspended
     rig.close()
+
+
+def test_a_batch_that_the_disk_refuses_costs_no_reading_of_what_others_said(tmp_path: Path) -> None:
+    """States go back to what is durable by their own checkpoints and events; the next tries read nothing at all."""
+    disk = FullDisk()
+    rig = Rig(tmp_path / "bus", disk=disk)
+    rig.observe(TWO, workflow("q", step("a", "long " * 1_000)))
+    rig.settle()
+    rig.conductor.saver.offer({name: desk.state for name, desk in rig.desks.items()}, rig.conductor.world)
+    rig.conductor.saver.wait()
+    for _ in range(100):
+        rig.ask("run", "q")
+        rig.settle()
+    rig.ask("suspend", "p")
+    size = sum(file.stat().st_size for file in (tmp_path / "bus" / "events").glob("*.jsonl"))
+    disk.full, taken = True, []
+    for _ in range(3):
+        disk.taken = 0
+        with pytest.raises(BusError, match="no space"):
+            rig.ask("resume", "p")
+        taken.append(disk.taken)
+        rig.time.at += 2
+    assert 0 < taken[0] < size / 4
+    assert taken[1:] == [0, 0]
+    disk.full = False
+    assert rig.state("p").suspended
+    rig.ask("resume", "p")
+    assert not rig.state("p").suspended
+    assert {name: desk.state.packed() for name, desk in rig.desks.items()} == {
+        name: state.packed() for name, state in Memory.read(rig.bus).states.items()
+    }
+    rig.close()
+
+
+def test_what_was_seen_while_the_disk_was_full_is_seen_once(tmp_path: Path) -> None:
+    """The look is taken in again when there is room, and folded into the world as if for the first time."""
+    disk = FullDisk()
+    rig = Rig(tmp_path / "bus", disk=disk)
+    rig.observe(TWO, revision="one")
+    disk.full = True
+    rig.observe(TWO, revision="two")
+    for _ in range(2):
+        rig.time.at += 2
+        rig.turn()
+    disk.full = False
+    rig.time.at += 2
+    rig.turn()
+    assert rig.conductor.world.revisions == ["one", "two"]
+    assert rig.conductor.world.folded() == Memory.read(rig.bus).world.folded()
+    rig.settle()
+    rig.close()
+
+
+def test_after_a_reboot_with_a_wrong_clock_a_full_disk_makes_nothing_wait_for_years(tmp_path: Path) -> None:
+    """What is read back from the bus is put right as it was at the start."""
+    source = workflow("p", step("a", "one", retry={"delay": 60.0, "jitter": False}))
+    rig = Rig(tmp_path / "bus")
+    rig.observe(source)
+    rig.fail(min(rig.hands.jobs))
+    rig.turn()
+    rig.close()
+    disk = FullDisk()
+    again = Rig(tmp_path / "bus", disk=disk, time=Time(START - 1e8), rebooted=True)
+    again.observe(source)
+    disk.full = True
+    with pytest.raises(BusError, match="no space"):
+        again.ask("suspend", "p")
+    disk.full = False
+    again.time.at += 61
+    again.turn()
+    assert again.dispatched() == ["a"]
+    again.settle()
+    again.close()
 
 
 def test_a_failed_sync_ends_the_engine_and_is_never_tried_again(tmp_path: Path) -> None:

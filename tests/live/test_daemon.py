@@ -192,3 +192,21 @@ def test_verbs_work_without_a_daemon_and_exit_honestly(home: Home) -> None:
     assert json.loads(home.glink("plan", "p", "--json").stdout)["plans"][0]["steps"][0]["reason"] == "forced"
     why = json.loads(home.glink("why", "p", "1", "--json").stdout)
     assert (why["decision"], why["reason"]) == ("run", "forced")
+
+
+def test_lock_is_put_right_by_a_daemon_to_which_nothing_happens(home: Home) -> None:
+    """At its next look at the files; no event comes of it. The second daemon names the first by it."""
+    config = home.path / "glink-config.yaml"
+    config.write_text(CONFIG + "limits: {rescan: 0.2}\n")
+    home.up()
+    lock = home.path / "bus" / "LOCK"
+    assert wait_for(lambda: lock.exists() and json.loads(lock.read_bytes())["url"], seconds=20)
+    said, events = lock.read_bytes(), home.events()
+    lock.unlink()
+    assert wait_for(lambda: lock.exists() and lock.read_bytes() == said, seconds=20)
+    lock.write_bytes(b'{"pid":1,"url":"http://elsewhere"}')
+    assert wait_for(lambda: lock.read_bytes() == said, seconds=20)
+    assert home.events() == events
+    second = home.glink("up")
+    assert second.returncode == 75
+    assert json.loads(said)["url"] in second.stderr

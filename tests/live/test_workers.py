@@ -253,5 +253,28 @@ def test_a_cancelled_step_ends_the_workers_command(engine: Served, tmp_path: Pat
         worker.send_signal(signal.SIGTERM)
 
 
+def test_an_answer_is_brought_again_to_an_engine_that_was_away(engine: Served, tmp_path: Path) -> None:
+    """It was worked for: the attempt that was claimed before is the one that counts."""
+    offered(engine, "p", "- {step: 1, agent: coder, task: hello}\n")
+    program = tmp_path / "work.sh"
+    program.write_text(
+        f"#!/bin/sh\nwhile [ ! -e {tmp_path}/go ]; do sleep 0.05; done\nhead -c 400000 /dev/zero | tr '\\0' x\n"
+    )
+    program.chmod(0o755)
+    command = [sys.executable, "-m", "glink", "worker", "--server", engine.url, "--agent", "coder", "--", str(program)]
+    environment = os.environ | {"GLINK_API_TOKEN": TOKEN}
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as worker:
+        assert wait_for(lambda: _status(engine, "p") == "running", seconds=30, every=0.1)
+        engine.stop(signal.SIGKILL)
+        (tmp_path / "go").touch()
+        assert worker.stdout is not None
+        assert any("brought again" in line for line in worker.stdout)
+        engine.environment["GLINK_PORT"] = engine.url.rpartition(":")[2]
+        engine.start()
+        (done,) = engine.settled("p")["steps"]
+        assert (done["status"], done["attempts"]) == ("succeeded", 1)
+        worker.send_signal(signal.SIGTERM)
+
+
 def _status(engine: Served, project: str) -> str:
     return str(engine.ask("GET", f"/status/project?project={project}")[1]["steps"][0]["status"])

@@ -6,8 +6,11 @@ import threading
 
 import pytest
 
+from glink.bus import segment
 from glink.bus.checkpoints import Checkpoint, decode, encode
+from glink.bus.reader import BusReader
 from glink.errors import BusError
+from glink.limits import Limits
 from tests.unit.bus.buses import commit_notes, open_bus
 
 
@@ -110,6 +113,42 @@ def test_a_name_cannot_leave_the_folder(bus):
     bus.write_checkpoint("../../x", 1, b"{}")
     assert held(bus) == {"../../x": (1, b"{}")}
     assert not (bus.path.parent / "x.json").exists()
+
+
+def test_one_checkpoint_says_from_where_its_project_is_to_be_folded(bus):
+    """The manifest may reach further than it, and vouches for one that is not there; not for one that is damaged."""
+    bus.write_checkpoint("coffee", 1, b'"one"')
+    bus.write_manifest(2)
+    assert bus.checkpoint("coffee") == (decode((bus.path / "checkpoints" / "coffee.json").read_bytes()), 2)
+    assert bus.checkpoint("tea") == (None, 2)
+    bus.write_checkpoint("coffee", 3, b'"three"')
+    assert bus.checkpoint("coffee")[1] == 3
+    file = bus.path / "checkpoints" / "coffee.json"
+    file.write_bytes(b"garbage")
+    found, after = bus.checkpoint("coffee")
+    assert (found.payload, after) == (b'"one"', 1)
+    file.with_name("coffee.json.prev").unlink()
+    assert bus.checkpoint("coffee") == (None, 0)
+
+
+def test_reading_many_checkpoints_lists_the_segments_once(bus, monkeypatch):
+    """By the daemon and by a reader; a record that came after the listing is found all the same."""
+    for n in range(40):
+        bus.write_checkpoint(f"p{n}", 1 + n % 2, b"{}")
+    listed = []
+    real = segment.firsts
+    monkeypatch.setattr(segment, "firsts", lambda disk, events: listed.append(1) or real(disk, events))
+    assert len(held(bus)) == 40
+    assert len(listed) == 1
+    reader = BusReader(bus.path, limits=Limits())
+    listed.clear()
+    assert len(held(reader)) == 40
+    assert len(listed) == 2  # and once for where the log ends
+    found = reader.checkpoints()
+    next(found)
+    commit_notes(bus, "note.d")
+    bus.write_checkpoint("p9", 4, b"{}")
+    assert max(one.seq for one in found) == 4
 
 
 def test_every_truncation_and_every_flipped_bit_of_a_checkpoint_is_seen():

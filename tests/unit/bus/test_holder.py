@@ -1,11 +1,13 @@
 """One daemon at a time, and the second one learns who has it."""
 
+import errno
 import os
 import subprocess
 import sys
 
 import pytest
 
+from glink.bus.fsio import Disk
 from glink.bus.reader import BusReader
 from glink.errors import BusHeld
 from glink.limits import Limits
@@ -65,20 +67,79 @@ def test_a_killed_holder_holds_nothing(daemon, tmp_path):
     open_bus(tmp_path / "bus").close()
 
 
-def test_lock_is_written_again_when_it_is_gone_and_left_alone_else(tmp_path):
-    """So `announce` may be called at every tick."""
+class CountingDisk(Disk):
+    """Counts what is asked of it by name, and takes no writing while `full`."""
+
+    full = False
+
+    def __init__(self):
+        self.calls = []
+
+    def stat(self, path):
+        self.calls.append("stat")
+        return super().stat(path)
+
+    def open(self, path, flags):
+        self.calls.append("open")
+        return super().open(path, flags)
+
+    def write(self, fd, data):
+        if self.full:
+            raise OSError(errno.ENOSPC, "no space left on device")
+        return super().write(fd, data)
+
+
+URL = "http://127.0.0.1:1"
+HURTS = {
+    "unlinked": lambda lock: lock.unlink(),
+    "emptied": lambda lock: lock.write_bytes(b""),
+    "overwritten": lambda lock: lock.write_text('{"pid":1,"url":"http://elsewhere"}'),
+    "replaced": lambda lock: lock.with_name("x").write_text("{}") and lock.with_name("x").rename(lock),
+    "replaced by a pipe": lambda lock: lock.unlink() or os.mkfifo(lock),
+    "replaced by a link": lambda lock: lock.unlink() or lock.symlink_to("/dev/null"),
+}
+
+
+@pytest.mark.parametrize("hurt", HURTS)
+def test_lock_is_written_again_when_it_is_not_what_was_written(tmp_path, hurt):
+    """So that the next one who finds the bus held is told whom to ask."""
     bus = open_bus(tmp_path / "bus")
     lock = tmp_path / "bus" / "LOCK"
-    bus.announce(url="http://127.0.0.1:1")
-    first = lock.stat().st_mtime_ns
-    bus.announce(url="http://127.0.0.1:1")
-    assert lock.stat().st_mtime_ns == first
-    lock.unlink()
-    bus.announce(url="http://127.0.0.1:1")
-    reader = BusReader(tmp_path / "bus", limits=Limits())
-    assert (reader.holder().pid, reader.holder().url) == (os.getpid(), "http://127.0.0.1:1")
+    bus.announce(url=URL)
+    HURTS[hurt](lock)
+    bus.announce(url=URL)
+    assert lock.is_file()
+    holder = BusReader(tmp_path / "bus", limits=Limits()).holder()
+    assert (holder.pid, holder.url) == (os.getpid(), URL)
     bus.close()
     assert not lock.exists()
+    bus.announce(url=URL)
+    assert not lock.exists()
+
+
+def test_looking_after_lock_costs_one_stat(tmp_path):
+    """So it may be done at every look at the files."""
+    disk = CountingDisk()
+    bus = open_bus(tmp_path / "bus", disk=disk)
+    bus.announce(url=URL)
+    disk.calls.clear()
+    bus.announce(url=URL)
+    assert disk.calls == ["stat"]
+    bus.close()
+
+
+def test_a_disk_that_does_not_take_lock_stops_nobody(tmp_path):
+    """It is counted, and written when there is room."""
+    disk = CountingDisk()
+    bus = open_bus(tmp_path / "bus", disk=disk)
+    disk.full = True
+    bus.announce(url=URL)
+    assert bus.unpublished == 1
+    disk.full = False
+    bus.announce(url=URL)
+    assert (tmp_path / "bus" / "LOCK").exists()
+    assert bus.unpublished == 1
+    bus.close()
 
 
 def test_looking_whether_the_bus_is_held_does_not_keep_a_daemon_out(tmp_path):

@@ -1,5 +1,6 @@
 """A secret that reached the bus is taken out of it, and nothing else changes."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from copy import deepcopy
 from pathlib import Path
 from random import Random
@@ -7,7 +8,10 @@ from random import Random
 import pytest
 
 from glink.bus.fsio import Disk
+from glink.bus.reader import BusReader
 from glink.bus.redact import redact
+from glink.bus.repair import repair
+from glink.clock import SystemClock
 from glink.errors import UsageError
 from glink.jsontext import dumps, loads
 from glink.limits import Limits
@@ -80,8 +84,61 @@ def test_a_bus_without_it_is_left_alone(tmp_path):
         redact(Disk(), path, ["short"], LIMITS)
 
 
+class WatchedDisk(Disk):
+    """Begins another reader of everything after each change, which may go on beside the next changes."""
+
+    def __init__(self, path):
+        self._path, self.pool, self.reading = path, ThreadPoolExecutor(100), []
+
+    def rename(self, source, target):
+        super().rename(source, target)
+        self._read()
+
+    def unlink(self, path):
+        super().unlink(path)
+        self._read()
+
+    def fsync_dir(self, path):
+        super().fsync_dir(path)
+        self._read()
+
+    def _read(self):
+        for project in (None, "p"):
+            reader = BusReader(self._path, limits=LIMITS)
+            self.reading.append((project, self.pool.submit(lambda reader=reader, one=project: seqs(reader, one))))
+            wait([self.reading[-1][1]], timeout=0.01)
+
+
+def seqs(reader, project):
+    return [one["seq"] for one in reader.replay(0, project=project)]
+
+
+def test_readers_beside_it_miss_nothing_and_see_nothing_twice(tmp_path):
+    """Whenever they begin, and however far they had come."""
+    path = tmp_path / "bus"
+    written(path, Disk())
+    bus = open_bus(path, limits=LIMITS)
+    slow = []
+    for count in range(22):
+        reader = BusReader(path, limits=LIMITS)
+        assert len(list(reader.replay(0, project="p"))) == 20  # it has seen where everything stands
+        for project in (None, "p"):
+            going_on = reader.replay(0, project=project)
+            slow.append((project, [next(going_on) for _ in range(min(count, 20))], going_on))
+    disk = WatchedDisk(path)
+    assert redact(disk, path, [SECRET], LIMITS).segments > 1
+    bus.close(clean=False)
+    for project, future in disk.reading:
+        assert future.result() == list(range(1, 22 if project is None else 21))
+    assert len(disk.reading) > 20
+    for project, before, going_on in slow:
+        found = [one["seq"] for one in [*before, *going_on]]
+        assert found == list(range(1, 22 if project is None else 21))
+    disk.pool.shutdown()
+
+
 def test_a_crash_leaves_it_undone_or_the_next_opening_finishes_it():
-    """After any call, with any survivor: all of it or nothing."""
+    """After any call, with any survivor: all of it or nothing. A repair takes it for no damage."""
     path, first, outcomes = Path("/bus"), SimulatedDisk(), set()
     written(path, first)
     calls = 0
@@ -94,6 +151,8 @@ def test_a_crash_leaves_it_undone_or_the_next_opening_finishes_it():
             redact(disk, path, [SECRET], LIMITS)
         except Crashed:
             after = disk.power_cut(Random(calls))
+            if calls % 2:
+                assert repair(after, path, LIMITS, [], clock=SystemClock()) == []
             bus = open_bus(path, limits=LIMITS, disk=after)
             texts = [one["data"].get("text") for one in bus.replay(0)]
             outcomes.add(texts.count(SECRET))

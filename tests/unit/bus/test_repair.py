@@ -4,16 +4,17 @@ import shutil
 
 import pytest
 
-from glink.bus import fsck, segment
+from glink.bus import fsck, marks, segment
+from glink.bus.backup import backup, restore
 from glink.bus.fsio import Disk
 from glink.bus.reader import BusReader
 from glink.bus.repair import repair
+from glink.clock import SystemClock
 from glink.errors import BusCorrupt, UsageError
 from glink.limits import Limits
 from tests.unit.bus.buses import commit_notes, notes, open_bus
 
 LIMITS = Limits(segment_bytes=2 << 10, reserve_bytes=0)
-TIME = "2026-11-26T00:00:00.000000Z"
 
 
 @pytest.fixture
@@ -45,11 +46,18 @@ def flip(file, old, new):
     file.write_bytes(data.replace(old, new))
 
 
+def repaired(path, *accepted):
+    return repair(Disk(), path, LIMITS, list(accepted), clock=SystemClock())
+
+
 def mended(path, *accepted):
-    """Repairs, opens, says one thing more; returns the seqs that are there."""
-    gone = repair(Disk(), path, LIMITS, list(accepted), TIME)
+    """Repairs, opens, says one thing more; returns the seqs that are there but for those that tell of the loss."""
+    gone = repaired(path, *accepted)
     bus = open_bus(path, limits=LIMITS)
-    seqs = [record["seq"] for record in bus.replay(0)]
+    found = list(bus.replay(0))
+    gaps = [record["data"] for record in found if record["type"] == "log.gap"]
+    assert [(gap["from"], gap["to"]) for gap in gaps] == sorted(accepted)
+    seqs = [record["seq"] for record in found if record["type"] != "log.gap"]
     one = [record["seq"] for record in bus.replay(0, project="p1")]
     assert one == [seq for seq in seqs if seq % 2 == 0]
     for seq in seqs:
@@ -90,7 +98,7 @@ def test_damage_in_a_sealed_segment(path):
     ]
     before = {file: file.read_bytes() for file in (path / "events").iterdir()}
     with pytest.raises(UsageError, match=f"glink repair --accept-loss {lost}-{lost}"):
-        repair(Disk(), path, LIMITS, [(lost, lost + 1)], TIME)
+        repaired(path, (lost, lost + 1))
     assert {file: file.read_bytes() for file in (path / "events").iterdir()} == before
     assert mended(path, (lost, lost)) == [seq for seq in range(1, 37) if seq != lost]
     assert (path / "quarantine" / f"{segment.name_of(first)}.damaged").read_bytes() == before[file_of(path, first)]
@@ -105,6 +113,7 @@ def test_damage_in_the_last_segment(path):
         open_bus(path, limits=LIMITS)
     assert mended(path, (first, first)) == [seq for seq in range(1, 37) if seq != first]
     assert firsts(path)[-1] == 37
+    assert [record["seq"] for record in BusReader(path, limits=LIMITS).replay(36)] == [37, 38]
 
 
 @pytest.mark.parametrize("which", [0, 1, -1])
@@ -137,7 +146,7 @@ def test_a_tail_that_was_known_to_be_durable(path):
     file = file_of(path, firsts(path)[-1])
     file.write_bytes(file.read_bytes()[:-10])
     assert mended(path, (36, 36)) == list(range(1, 36))
-    assert notes(BusReader(path, limits=LIMITS).replay(35)) == [(37, "note.after")]
+    assert notes(BusReader(path, limits=LIMITS).replay(35)) == [(37, "log.gap"), (38, "note.after")]
 
 
 def test_a_damaged_seal_costs_no_event(path):
@@ -166,7 +175,7 @@ def test_several_damages_are_accepted_together(path):
     for first in (one, two):
         flip(file_of(path, first), b'{"n":%d}' % first, b'{"N":%d}' % first)
     with pytest.raises(UsageError):
-        repair(Disk(), path, LIMITS, [(one + 1, one + 1)], TIME)
+        repaired(path, (one + 1, one + 1))
     assert mended(path, (one + 1, one + 1), (two + 1, two + 1))
 
 
@@ -182,6 +191,34 @@ def test_a_segment_of_another_bus_is_damage(path, tmp_path):
     found = check(path).damages
     assert found[0].what == "the header is damaged, or another bus's"
     assert mended(path, found[0].lost)
+
+
+def test_a_repair_that_was_stopped_is_named_and_finished(path, tmp_path):
+    """By whoever looks, opens or copies the bus; a mark that cannot be read is named as well."""
+    first = firsts(path)[1]
+    flip(file_of(path, first), b'{"n":%d}' % first, b'{"N":%d}' % first)
+    marks.write_repair(Disk(), path, [(first + 1, first + 1)])
+    for refused in (
+        lambda: open_bus(path, limits=LIMITS),
+        lambda: backup(Disk(), path, tmp_path / "copy", LIMITS),
+        lambda: restore(Disk(), path, tmp_path / "copy", tmp_path / "attempts", LIMITS),
+    ):
+        with pytest.raises(BusCorrupt, match="`glink repair`"):
+            refused()
+    assert check(path).unfinished
+    (path / "repair").write_bytes(b"[]")
+    with pytest.raises(BusCorrupt, match="repair: damaged; remove it and repair anew"):
+        repaired(path)
+    marks.write_repair(Disk(), path, [(first + 1, first + 1)])
+    assert repaired(path) == [(first + 1, first + 1)]
+    assert check(path).sound
+
+
+def test_a_sound_bus_is_left_alone(path):
+    """There is nothing to repair."""
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    assert repaired(path) == []
+    assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
 
 
 def test_bad_copies_and_bodies_are_named(path):

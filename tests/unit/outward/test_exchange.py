@@ -15,6 +15,7 @@ import pytest
 
 from glink.clock import SystemClock, wait_for
 from glink.outward import connection as door
+from glink.outward import patience as waiting
 from glink.outward.address import Address
 from glink.outward.exchange import Broken, Reply, Request, exchange
 from glink.outward.patience import Patience, Stop, Stopped
@@ -232,11 +233,39 @@ def test_only_newer_signs_of_life_count() -> None:
     now = SystemClock().boot_time()
     patience.heard(now - 5_000)
     patience.check()
-    patience._heard = now - 5_000
+    patience._heard = now - 1_000.1
     with pytest.raises(Stopped):
         patience.check()
     patience.heard()
     patience.check()
+
+
+@pytest.mark.parametrize("bounds", [{"run": 10.0}, {"idle": 10.0}, {"run": 10.0, "idle": 10.0}])
+def test_who_stood_still_past_the_deadline_has_a_moment_to_take_what_came(
+    monkeypatch: pytest.MonkeyPatch, bounds: dict[str, float]
+) -> None:
+    """An answer may lie there unread, and was paid for. Nothing else is late at a deadline."""
+
+    class Clock:
+        at = 0.0
+
+        def boot_time(self) -> float:
+            return self.at
+
+    clock = Clock()
+    monkeypatch.setattr(waiting, "_CLOCK", clock)
+    patience = Patience(**bounds)
+    clock.at = 3_600.0
+    patience.check()
+    clock.at += 0.9
+    patience.check()
+    clock.at += 0.2
+    with pytest.raises(Stopped):
+        patience.check()
+    patience = Patience(**bounds)
+    clock.at += 10.1
+    with pytest.raises(Stopped):
+        patience.check()
 
 
 def test_a_server_that_takes_no_connection_is_told_of() -> None:

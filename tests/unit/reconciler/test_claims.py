@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from glink import digest
-from glink.errors import Conflict
+from glink.bus.fsio import Disk
+from glink.errors import BusError, Conflict
 from glink.reconciler.claims import key_of
 from glink.reconciler.survey import survey
 from glink.roster import AgentSpec
@@ -148,26 +149,89 @@ def test_a_cancelled_claim_gives_its_slot_back_and_tells_the_worker(rig: Rig) ->
     assert rig.ask("heartbeat", "p", step="1", fence=given["fence"])["cancel"]
 
 
-def test_a_claim_that_did_not_become_durable_holds_nothing(tmp_path: Path) -> None:
-    from glink.bus.fsio import Disk
+def test_a_silence_that_the_engine_could_not_have_heard_is_no_silence(rig: Rig) -> None:
+    """It stood still (stopped, suspended) past the lease: the worker has one more, and is missed after that."""
+    given = claim(rig)
+    rig.time.at += 1_800
+    rig.turn()
+    assert rig.reason("p", "1") == "in_flight"
+    assert not rig.ask("heartbeat", "p", step="1", fence=given["fence"])["cancel"]
+    rig.time.at += 61
+    rig.turn()
+    assert rig.records[-1]["data"]["code"] == "lease"
 
-    class Full(Disk):
-        full = False
 
-        def pwrite(self, fd: int, data: bytes | memoryview, offset: int) -> int:
-            if self.full:
-                raise OSError(28, "No space left on device")
-            return super().pwrite(fd, data, offset)
+def test_an_attempt_that_ran_out_while_the_engine_stood_still_may_bring_its_answer(tmp_path: Path) -> None:
+    """It may have ended in time: nobody was there to take it."""
+    rig = Rig(tmp_path / "bus", agents=WORKERS)
+    rig.observe(workflow("p", step("1", agent="coder", timeout={"run": 600.0})))
+    given = claim(rig)
+    rig.time.at += 3_600
+    rig.turn()
+    assert result(rig, given["fence"])["committed"]
+    assert rig.state("p").steps["1"].answer.output == "done"
+    rig.close()
 
+
+class Full(Disk):
+    full = False
+
+    def pwrite(self, fd: int, data: bytes | memoryview, offset: int) -> int:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        return super().pwrite(fd, data, offset)
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[tuple[Rig, Full]]:
     disk = Full()
-    rig = Rig(tmp_path / "bus", agents=WORKERS, disk=disk)
+    rig = Rig(tmp_path / "full", agents=WORKERS, disk=disk)
     rig.observe(workflow("p", step("1", agent="coder")))
-    disk.full = True
-    with pytest.raises(Exception, match="No space"):
-        claim(rig)
+    yield rig, disk
+    rig.close()
+
+
+def heal(rig: Rig, disk: Full) -> None:
     disk.full = False
     rig.time.at += 2
+    rig.turn()
+
+
+def test_a_claim_that_did_not_become_durable_holds_nothing(full: tuple[Rig, Full]) -> None:
+    rig, disk = full
+    disk.full = True
+    with pytest.raises(BusError, match="No space"):
+        claim(rig)
+    heal(rig, disk)
     assert rig.conductor.world.in_flight == 0
     assert rig.conductor.books.leases.next() is None
     assert claim(rig)["fence"]
-    rig.close()
+
+
+def test_a_cancellation_that_did_not_become_durable_ends_no_claim(full: tuple[Rig, Full]) -> None:
+    """Its worker goes on, and is missed if it does not."""
+    rig, disk = full
+    given = claim(rig)
+    disk.full = True
+    with pytest.raises(BusError, match="No space"):
+        rig.ask("cancel", "p", step="1")
+    heal(rig, disk)
+    beat = rig.ask("heartbeat", "p", step="1", fence=given["fence"])
+    assert (beat["cancel"], beat["lease"]) == (False, 60)
+    rig.time.at += 61
+    rig.turn()
+    assert [one["data"]["code"] for one in rig.records if one["type"] == "step.failed"] == ["lease"]
+
+
+def test_an_answer_that_waits_for_room_keeps_its_claim_until_it_is_recorded(full: tuple[Rig, Full]) -> None:
+    """Once: nothing of it is left that could run out."""
+    rig, disk = full
+    given = claim(rig)
+    disk.full = True
+    with pytest.raises(BusError, match="No space"):
+        result(rig, given["fence"])
+    assert not rig.ask("heartbeat", "p", step="1", fence=given["fence"])["cancel"]
+    heal(rig, disk)
+    assert rig.state("p").steps["1"].answer.output == "done"
+    assert rig.conductor.books.leases.next() is None
+    assert result(rig, given["fence"])["committed"]

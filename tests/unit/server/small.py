@@ -98,6 +98,7 @@ class Small:
             watch_missed=lambda: 3,
             untidied=lambda: 4,
             unsaved=lambda: 5,
+            unpublished=lambda: 6,
             durable_seq=lambda: self.stored.durable_seq,
             projects=lambda: [("team-a/x", "Synced", "Healthy")],
         )

@@ -69,6 +69,7 @@ def test_metrics_look_up_what_changes_without_events(small: Small) -> None:
     assert found["glink_watch_missed_total", ()] == 3
     assert found["glink_retention_failures_total", ()] == 4
     assert found["glink_checkpoint_failures_total", ()] == 5
+    assert found["glink_mark_failures_total", ()] == 6
     assert found["glink_project_info", ("Healthy", "Synced", "team-a/x")] == 1
     assert found["glink_info", (__version__,)] == 1
 

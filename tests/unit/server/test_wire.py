@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from waitress.channel import ClientDisconnected
 
-from glink.server.wire import STREAM, Channel, Task
+from glink.limits import Limits
+from glink.server import wire
+from glink.server.wire import STREAM, Channel, Server, Task
 
 
 class Taken:
@@ -68,3 +70,23 @@ def test_the_loop_waits_while_a_thread_sends_and_goes_on_with_what_it_left(
         channel.write_soon(b"an answer")
         assert channel.asked == asked
         assert channel.writable() is left
+
+
+def test_a_server_that_stood_still_itself_blames_no_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped or suspended for an hour: what clients sent meanwhile lies there unread. After that they are timed anew."""
+    clock = SimpleNamespace(at=1_000.0)
+    monkeypatch.setattr(wire, "monotonic", lambda: clock.at)
+    server = Server.__new__(Server)
+    server.limits, server._looked, server.accepting = Limits(), clock.at, False
+    channel = Channel.__new__(Channel)
+    channel.server, channel.requests, channel.request, channel.socket = server, [], None, None
+    channel.outbufs, channel.total_outbufs_len, channel.will_close, channel.waiting_since = [], 0, False, clock.at
+    server.active_channels = {1: channel}
+    clock.at += 3_600
+    server.readable()
+    assert not channel.will_close
+    for _ in range(11):
+        assert not channel.will_close
+        clock.at += 1
+        server.readable()
+    assert channel.will_close

@@ -60,6 +60,7 @@ def mended(path, *accepted):
     seqs = [record["seq"] for record in found if record["type"] != "log.gap"]
     one = [record["seq"] for record in bus.replay(0, project="p1")]
     assert one == [seq for seq in seqs if seq % 2 == 0]
+    assert sorted(record["seq"] for _, records in bus.by_project(0) for record in records) == seqs
     for seq in seqs:
         assert bus.read(seq)["seq"] == seq
     after = bus.durable_seq

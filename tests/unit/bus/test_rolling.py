@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from glink.bus import index, segment
+from glink.bus import history, index, segment
 from glink.bus.fsio import Disk
 from glink.bus.reader import BusReader
 from glink.errors import BusCorrupt, BusError
@@ -180,7 +180,7 @@ def together(groups):
     return found
 
 
-@pytest.mark.parametrize("harm", ["none", "no index", "an index of fewer records"])
+@pytest.mark.parametrize("harm", ["none", "no index", "an index of fewer records", "a damaged shelf"])
 def test_all_records_are_given_project_by_project(path, harm):
     """Each once and in the order of its project, from any seq on; the same for the daemon and for a reader beside it."""
     bus = open_bus(path, limits=SMALL)
@@ -191,6 +191,9 @@ def test_all_records_are_given_project_by_project(path, harm):
     file = min((path / "events").glob("*.idx"))
     if harm == "no index":
         file.unlink()
+    elif harm == "a damaged shelf":
+        data = file.read_bytes()
+        file.write_bytes(data[:-1] + bytes([data[-1] ^ 4]))
     elif harm == "an index of fewer records":
         fewer = index.Index(1)
         fewer.add("p0", 300)
@@ -237,40 +240,68 @@ def test_damage_in_a_sealed_segment_is_never_shown(path):
     bus.close()
 
 
-def test_the_first_records_of_a_sealed_segment_are_given_before_all_of_it_is_read(path):
-    """Whoever wants a page is not kept waiting for a check of the whole segment."""
+class Counting(UnsyncedDisk):
+    """Counts the bytes that are read and notes the longest read; gives at most `most` at once."""
 
-    class Counting(UnsyncedDisk):
-        bytes = 0
+    bytes = longest = 0
+    most = 1 << 30
 
-        def pread(self, fd, size, offset):
-            data = super().pread(fd, size, offset)
-            self.bytes += len(data)
-            return data
+    def pread(self, fd, size, offset):
+        data = super().pread(fd, min(size, self.most), offset)
+        self.bytes += len(data)
+        self.longest = max(self.longest, len(data))
+        return data
 
-    disk = Counting()
+
+def long_bus(path, disk):
+    """6,000 records in two segments, the first of them sealed."""
     bus = open_bus(path, limits=Limits(segment_bytes=4 << 20), disk=disk)
     for _ in range(60):
         for n in range(100):
             bus.stage({"type": "note.a", "project": f"p{n % 3}", "data": {"text": "y" * 900}})
         bus.commit()
-    disk.bytes = 0
-    assert [record["seq"] for record in islice(bus.replay(0), 100)] == list(range(1, 101))
-    assert disk.bytes < 300_000
+    disk.bytes = disk.longest = 0
+    return bus
+
+
+@pytest.mark.parametrize("after", [0, 60, 2_037])
+def test_a_page_of_a_sealed_segment_is_given_before_all_of_it_is_read(path, after):
+    """Whoever wants a page is not kept waiting for a check of the whole segment."""
+    disk = Counting()
+    bus = long_bus(path, disk)
+    records = islice(bus.replay(after), 1_000)
+    assert next(records)["seq"] == after + 1
+    assert disk.bytes < 400_000
+    assert [record["seq"] for record in records] == list(range(after + 2, after + 1_001))
+    assert disk.bytes < 1_500_000
+    bus.close()
+
+
+def test_a_segment_too_long_for_memory_is_read_in_pieces(path, monkeypatch):
+    """Project by project as well."""
+    disk = Counting()
+    bus = long_bus(path, disk)
+    whole = together(bus.by_project(0))
+    assert disk.longest > 2_000_000
+    monkeypatch.setattr(history, "_LARGEST_WHOLE", 2_000_000)
+    disk.longest = 0
+    assert together(bus.by_project(0)) == whole
+    assert disk.longest <= 1 << 20
+    bus.close()
+
+
+def test_a_disk_that_gives_less_than_it_was_asked_for_is_asked_again(path):
+    """It is no damage."""
+    disk = Counting()
+    bus = long_bus(path, disk)
+    whole = together(bus.by_project(0))
+    disk.most = 1 << 20
+    assert together(bus.by_project(0)) == whole
     bus.close()
 
 
 def test_reading_one_project_reads_little_of_the_rest(path):
     """The sealed segments are not read through, only their indexes and the records that are wanted."""
-
-    class Counting(UnsyncedDisk):
-        bytes = 0
-
-        def pread(self, fd, size, offset):
-            data = super().pread(fd, size, offset)
-            self.bytes += len(data)
-            return data
-
     disk = Counting()
     limits = Limits(segment_bytes=1 << 20)
     bus = open_bus(path, limits=limits, disk=disk)

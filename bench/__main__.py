@@ -116,6 +116,8 @@ def cold_plan(table: Table) -> None:
         settled.settled(home, projects=projects, steps=size).close()
         work = f"glink plan, cold, {projects * size} steps"
         table.measure("4", work, floor.python_start, partial(settled.plan, home), goal)
+        told = partial(settled.plan, home, "--config", "glink-config.yaml")
+        table.measure("4", f"the same, loaded and decided, {projects * size} steps", floor.python_start, told, "")
 
 
 def nothing_to_do(table: Table) -> None:

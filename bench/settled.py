@@ -23,9 +23,9 @@ def settled(folder: Path, *, projects: int, steps: int = 1_000) -> Engine:
     return engine
 
 
-def plan(folder: Path) -> float:
-    """Milliseconds of `glink plan`, cold, over settled projects."""
-    return floor.milliseconds(lambda: glink("plan", folder=folder))
+def plan(folder: Path, *options: str) -> float:
+    """Milliseconds of `glink plan`, cold, over settled projects; with any option it loads and decides them."""
+    return floor.milliseconds(lambda: glink("plan", *options, folder=folder))
 
 
 def look(engine: Engine, *, steps: tuple[str, ...] | None) -> float:

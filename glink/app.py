@@ -26,6 +26,7 @@ from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher, Job
 from glink.reconciler.inbox import Inbox, Look, Request, Result
 from glink.reconciler.memory import Memory
+from glink.reconciler.rest import Rest
 from glink.reconciler.retention import retention_of
 from glink.server.health import Pulse
 from glink.view import View
@@ -113,6 +114,7 @@ class Engine:
                 adopts=adopts,
                 listeners=listeners,
             )
+            memory.rest = Rest(config, desks).packed
             source = source_of(
                 config,
                 clock,

@@ -6,10 +6,8 @@ The file decides what may be run on this machine, so it is refused where others 
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
-import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -23,6 +21,7 @@ from glink.errors import InvalidInput, Problem
 from glink.jsontext import canonical
 from glink.limits import Limits
 from glink.loading.canonical import written
+from glink.loading.configtext import FILE_NAME, config_text
 from glink.loading.document import Document, spell
 from glink.loading.document import Path as Where
 from glink.loading.folder import Folder, UnreadableError
@@ -36,7 +35,6 @@ from glink.reporters.news import Kind
 from glink.reporters.rules import ReporterSpec, Rules
 from glink.roster import AgentSpec, CommandSpec
 
-FILE_NAME: Final = "glink-config.yaml"
 _LIMITS: Final = Limits()
 _SECRET_CHARACTERS: Final = 8
 _TOKEN_CHARACTERS: Final = 512
@@ -62,7 +60,7 @@ class Config:
     """The settings in force. `path` is the file, None without one; `base` is what its relative paths start from.
 
     `api_token` is the operator's own token for the API, if there is one. `secrets` are values of declared variables that
-    look like secrets: whoever writes text down replaces them.
+    look like secrets: whoever writes text down replaces them. `digest` is of the file's bytes, "" without one.
     """
 
     path: Path | None
@@ -87,6 +85,7 @@ class Config:
     tokens: tuple[TokenSpec, ...]
     api_token: str | None = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
+    digest: str = ""
 
 
 def load_config(
@@ -115,6 +114,7 @@ class _Reading:
         self._projects = projects
         self._environ = environ
         self._document: Document | None = None
+        self._digest = ""
         self._problems: list[Problem] = []
 
     def file(self, shown: Path) -> ConfigFile:
@@ -133,24 +133,12 @@ class _Reading:
         return file
 
     def _data(self, shown: str) -> bytes:
-        fault: tuple[str, str]
         try:
-            path = (self._path or self._base).resolve(strict=True)
-            found = path.stat()
-            if stat.S_ISREG(found.st_mode) and found.st_mode & stat.S_IWOTH:
-                fault = "can be written by everybody", "chmod o-w the file"
-            elif found.st_uid not in (0, os.geteuid()):
-                fault = "belongs to somebody else", "make it your own, it says what is run on this machine"
-            elif path.is_relative_to(self._projects.resolve()):
-                fault = "lies below projects/, where workflows come from", "move it out of there"
-            else:
-                return Folder(path.parent).read(path.name, _LIMITS.file_bytes)
-        except UnreadableError as error:
-            fault = str(error), error.cure
-        except (OSError, RuntimeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else None
-            fault = f"cannot be read: {reason or 'its links lead in a circle'}", "check the path"
-        raise InvalidInput([Problem(shown, 0, 0, "", f"the configuration {fault[0]}", fault[1])])
+            data = config_text(self._path or self._base, self._projects)
+        except UnreadableError as fault:
+            raise InvalidInput([Problem(shown, 0, 0, "", f"the configuration {fault}", fault.cure)]) from None
+        self._digest = digest.of_bytes(data)
+        return data
 
     def _report(self, found: Iterable[Mistake]) -> None:
         for one in found:
@@ -193,6 +181,7 @@ class _Reading:
             secrets=_secrets(
                 [*agents.values(), *commands.values()], [*agents.values(), *reporting], environ, api_token
             ),
+            digest=self._digest,
         )
         if self._problems:
             raise InvalidInput(self._problems)
@@ -236,16 +225,16 @@ class _Reading:
         values: dict[str, Any] = {}
         for name, value in written.items():
             where = ("limits", name)
-            default = getattr(_LIMITS, name, None) if name in Limits.__slots__ else None
+            default = getattr(_LIMITS, name, None) if name in Limits._fields else None
             if default is None:
-                what, cure = unknown("limit", name, Limits.__slots__)
+                what, cure = unknown("limit", name, Limits._fields)
                 self._report([Mistake(where, what, cure, at_key=True)])
             elif value <= 0 or (isinstance(default, int) and isinstance(value, float)):
                 kind = "whole number" if isinstance(default, int) else "number"
                 self._report([Mistake(where, f"must be a {kind} above 0", f"the default is {default}")])
             else:
                 values[name] = type(default)(value)
-        return dataclasses.replace(_LIMITS, **values)
+        return _LIMITS._replace(**values)
 
     def _agent(self, name: str, keys: Any) -> AgentSpec | None:
         where = ("agents", name)

@@ -32,6 +32,10 @@ class Plugins(Generic[T]):
         """The names of all there are."""
         return frozenset({*self._built_in, *self._added})
 
+    def is_built_in(self, name: str) -> bool:
+        """Whether Glink itself brings it."""
+        return name in self._built_in
+
     def __getitem__(self, name: str) -> T:
         """The class of that name; KeyError when there is none."""
         if name not in self._found:

@@ -43,7 +43,8 @@ class Loaded:
 
     `sources` maps the path (below `projects/`) of every file that was read to its sha256. `blobs` holds, by sha256,
     what the bus must keep: the canonical workflow under `workflow.digest`, scripts and inputs; a large input is the
-    path that it was read from, and whoever copies it compares the digest.
+    path that it was read from, and whoever copies it compares the digest. `listings` maps each folder that a glob looked
+    through to a digest of the names below it.
     """
 
     project: str
@@ -51,6 +52,7 @@ class Loaded:
     problems: tuple[Problem, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     blobs: Mapping[str, bytes | Path] = field(default_factory=dict)
+    listings: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_projects(root: Path, limits: Limits = _LIMITS) -> tuple[dict[str, Path], dict[str, list[Problem]]]:
@@ -80,7 +82,7 @@ def load_project(
     workflow = loading.load(relative)
     problems = tuple(sorted(set(loading.problems))[: limits.problems])
     blobs = {} if workflow is None else {workflow.digest: canonical(workflow.canonical), **sources.blobs}
-    return Loaded(name, workflow, problems, sources.digests, blobs)
+    return Loaded(name, workflow, problems, sources.digests, blobs, sources.listings)
 
 
 def load_submission(

@@ -146,4 +146,4 @@ def _handed_over(task: Task, limits: Limits) -> bytes:
         if field.name not in _NOT_HANDED_OVER
     }
     fields = {name: dict(value) if isinstance(value, Mapping) else value for name, value in fields.items()}
-    return jsontext.dumps({"task": fields, "limits": dataclasses.asdict(limits)})
+    return jsontext.dumps({"task": fields, "limits": limits._asdict()})

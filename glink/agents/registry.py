@@ -49,6 +49,11 @@ def kinds() -> tuple[str, ...]:
     return tuple(sorted({_PULL, *_KINDS.names()}))
 
 
+def is_built_in(kind: str) -> bool:
+    """Whether Glink itself brings the kind."""
+    return kind == _PULL or _KINDS.is_built_in(kind)
+
+
 def options_model(kind: str) -> type[BaseModel]:
     """The model of the keys that belong to the kind; KeyError when there is no such kind."""
     if kind == _PULL:

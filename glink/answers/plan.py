@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from glink.answers.planned import planned_step
 from glink.reconciler.desk import Desk
 from glink.reconciler.survey import surveyed
 from glink.view import View
@@ -37,17 +38,17 @@ def _planned(desk: Desk, now: float) -> dict[str, Any]:
     for row in report.steps:
         deed = deeds.get(row.step)
         steps.append(
-            {
-                "step": row.step,
-                "decision": deed.verb if deed is not None else "may run" if row.may_run else row.decision,
-                "reason": row.reason,
-                "agent": row.agent,
-                "holder": row.holder,
-                "detail": row.detail,
-                "due": row.due,
-                "changed": row.changed,
-                "after": row.after,
-                "implied": row.implied,
-            }
+            planned_step(
+                row.step,
+                deed.verb if deed is not None else "may run" if row.may_run else row.decision,
+                row.reason,
+                row.agent,
+                after=row.after,
+                implied=row.implied,
+                holder=row.holder,
+                detail=row.detail,
+                due=row.due,
+                changed=row.changed,
+            )
         )
     return {"project": desk.name, "generation": report.generation, "steps": steps, "wake_at": made.wake_at}

@@ -291,6 +291,12 @@ class Bus:
         with disk_errors("the manifest cannot be written"):
             self._checkpoints.write_manifest(seq)
 
+    def write_rest(self, seq: int, payload: bytes) -> None:
+        """What is known after the durable record `seq` of projects at rest; see `glink.reconciler.rest`."""
+        self._must_be_durable(seq)
+        with disk_errors("what is known of projects at rest cannot be written"):
+            self._checkpoints.write_rest(seq, payload)
+
     def _must_be_durable(self, seq: int) -> None:
         if not 0 <= seq <= self.durable_seq:
             raise BusError(

@@ -6,6 +6,7 @@ A file is one line of JSON and the payload:
 
 `sha256` is of the line before `,"sha256":` and of the payload, so every truncation and every flipped bit is seen.
 The manifest (`.manifest.json`) has the same shape; its payload is {name: seq} of all checkpoints that it vouches for.
+So has `.rest`, which `glink.reconciler.rest` makes: it holds no state, is vouched for by nobody, and may be missing.
 The state is never the truth: a bad file is passed over and counted, and the log is folded from further back.
 Called by the bus and by readers in other processes; both take `checkpoints/.lock`.
 """
@@ -22,12 +23,13 @@ from pathlib import Path
 from threading import Lock
 from urllib.parse import quote
 
-from glink.bus.fsio import Disk, discard, read_file, write_new
+from glink.bus.fsio import Disk, discard, read_file, replace_file, write_new
 from glink.clock import wait_for
 from glink.jsontext import JSONError, dumps, loads
 
 FORMAT = 1
 MANIFEST = ".manifest"
+REST = ".rest"
 NO_CRC = "00000000"
 _DIGEST_BYTES = 77  # ,"sha256":"<64 hex digits>"}
 _PATIENCE = 1.0
@@ -76,7 +78,7 @@ def decode(data: bytes) -> Checkpoint | None:
 
 def read_manifest(disk: Disk, folder: Path) -> Checkpoint | None:
     """The manifest or the one before it; None when neither is whole."""
-    return _first_whole(disk, folder, f"{MANIFEST}.json", lambda found: found.name == MANIFEST)
+    return _first_whole(disk, _newest_first(folder, MANIFEST), lambda found: found.name == MANIFEST)
 
 
 CrcAt = Callable[[int], str | None]
@@ -140,6 +142,17 @@ class Checkpoints:
             self._replace(Checkpoint(MANIFEST, seq, self._crc(seq), dumps(known)))
             self._manifest_seq = seq
 
+    def write_rest(self, seq: int, payload: bytes) -> None:
+        """What is known as of the record `seq` of projects that are at rest. Raises OSError."""
+        with self._writing:
+            replace_file(self._disk, self._folder / REST, encode(Checkpoint(REST, seq, self._crc(seq), payload)))
+
+    def rest(self) -> Checkpoint | None:
+        """What was written last by `write_rest`; None where it is not whole, or of another log."""
+        crc_at = self._crcs()
+        files = [self._folder / REST]
+        return _first_whole(self._disk, files, lambda found: found.name == REST and _belongs(found, crc_at))
+
     def _known(self) -> dict[str, int]:
         if self._seqs is None:
             for _ in self.load():
@@ -148,7 +161,8 @@ class Checkpoints:
 
     def _covered(self, seqs: dict[str, int], crc_at: CrcAt) -> int:
         with self._locked(fcntl.LOCK_SH):
-            manifest = _first_whole(self._disk, self._folder, f"{MANIFEST}.json", lambda found: _belongs(found, crc_at))
+            files = _newest_first(self._folder, MANIFEST)
+            manifest = _first_whole(self._disk, files, lambda found: _belongs(found, crc_at))
         if manifest is None:
             return 0
         vouched = loads(manifest.payload)
@@ -214,9 +228,13 @@ def _belongs(found: Checkpoint, crc_at: CrcAt) -> bool:
     return found.crc == (NO_CRC if found.seq == 0 else crc_at(found.seq))
 
 
-def _first_whole(disk: Disk, folder: Path, name: str, accepted: Callable[[Checkpoint], bool]) -> Checkpoint | None:
-    for file in (name, f"{name}.prev"):
-        data = read_file(disk, folder / file)
+def _newest_first(folder: Path, name: str) -> list[Path]:
+    return [folder / f"{name}.json", folder / f"{name}.json.prev"]
+
+
+def _first_whole(disk: Disk, files: list[Path], accepted: Callable[[Checkpoint], bool]) -> Checkpoint | None:
+    for file in files:
+        data = read_file(disk, file)
         found = decode(data) if data else None
         if found is not None and accepted(found):
             return found

@@ -240,7 +240,7 @@ def _checkpoints(disk: Disk, folder: Path, report: Report) -> None:
     if not disk.exists(folder):
         return
     for name in sorted(disk.listdir(folder)):
-        if name.endswith((".json", ".prev")):
+        if name.endswith((".json", ".prev")) or name == checkpoints.REST:
             report.checkpoints += 1
             if checkpoints.decode(read_file(disk, folder / name) or b"") is None:
                 report.others.append(f"{folder / name}: damaged; the log has it all")

@@ -66,6 +66,11 @@ class BusReader:
         with disk_errors("the checkpoints cannot be read"):
             return self._checkpoints.manifest_seq
 
+    def rest(self) -> Checkpoint | None:
+        """What was last known of projects at rest, as of its seq; None where nothing was, or it is damaged."""
+        with disk_errors("the checkpoints cannot be read"):
+            return self._checkpoints.rest()
+
     def replay(self, after: int, *, project: str | None = None) -> Iterator[Record]:
         """The records with a seq above `after` that are durable at the time of the call; see `Bus.replay`.
 

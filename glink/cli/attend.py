@@ -6,8 +6,8 @@ from typing import Any
 
 from glink.app import Engine
 from glink.cli.follow import Progress, Watch, follow
-from glink.cli.shell import say, show
 from glink.cli.source import Local, Source
+from glink.cli.speech import say, show
 from glink.clock import Every
 from glink.config import Config
 from glink.errors import InvalidInput, NoState, Problem

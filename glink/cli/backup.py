@@ -9,7 +9,8 @@ import typer
 
 from glink.bus.backup import Copied, backup
 from glink.bus.fsio import Disk
-from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
+from glink.cli.shell import ConfigOption, JsonOption, configured
+from glink.cli.speech import say, show
 
 
 def command(

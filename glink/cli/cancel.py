@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from glink.cli.shell import ConfigOption, JsonOption, Project, ServerOption, TokenFileOption, configured, say, show
+from glink.cli.shell import ConfigOption, JsonOption, Project, ServerOption, TokenFileOption, configured
 from glink.cli.source import source_of
+from glink.cli.speech import say, show
 
 
 def command(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from glink.bus import fsck, holder, marks
 from glink.bus.fsck import UNFINISHED, Report
 from glink.bus.fsio import Disk, disk_errors
-from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
+from glink.cli.shell import ConfigOption, JsonOption, configured
+from glink.cli.speech import say, show
 from glink.errors import NoState
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from glink.bus.bus import Bus
 from glink.bus.reader import BusReader
-from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
+from glink.cli.shell import ConfigOption, JsonOption, configured
+from glink.cli.speech import say, show
 from glink.clock import SystemClock, seconds_of
 from glink.reconciler.attempts import Attempts, Ends
 from glink.reconciler.memory import Memory

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from glink.cli.shell import ConfigOption, JsonOption, Project, configured, show
+from glink.cli.shell import ConfigOption, JsonOption, Project, configured
+from glink.cli.speech import show
 from glink.errors import NoState
 from glink.limits import Limits
 from glink.reconciler.survey import survey

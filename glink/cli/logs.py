@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from glink.answers.logs import STREAMS
-from glink.cli.shell import ConfigOption, JsonOption, Project, ServerOption, TokenFileOption, configured, show
+from glink.cli.shell import ConfigOption, JsonOption, Project, ServerOption, TokenFileOption, configured
 from glink.cli.source import source_of
+from glink.cli.speech import show
 from glink.clock import wait_for
 from glink.words import escaped_block
 

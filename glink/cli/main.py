@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from glink.cli.shell import complain
+from glink.cli.speech import complain
 from glink.errors import GlinkError, UsageError
+
+if TYPE_CHECKING:
+    import typer
 
 VERBS = (
     "up",
@@ -46,6 +47,8 @@ VERBS = (
 
 def application(verbs: Sequence[str] = VERBS) -> typer.Typer:
     """The typer application with these verbs; each is a module of its own."""
+    import typer
+
     app = typer.Typer(
         name="glink",
         no_args_is_help=True,
@@ -69,15 +72,12 @@ def _command(verb: str) -> Callable[..., Any]:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; the exit code (see `glink.errors` for what each means)."""
-    verb = next((one for one in arguments if not one.startswith("-")), "")
-    app = application((verb,) if verb in VERBS else VERBS)
     as_json = "--json" in arguments
     for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:  # closed by whoever started us
             setattr(sys, stream, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     try:
-        code = app(list(arguments), standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        return _done(list(arguments))
     except GlinkError as error:
         complain(error, as_json=as_json)
         return error.exit_code
@@ -94,16 +94,27 @@ def run(arguments: Sequence[str]) -> int:
         return _unexpected(error, as_json=as_json)
 
 
+def _done(arguments: list[str]) -> int:
+    if arguments[:1] == ["plan"]:
+        from glink.cli import unchanged
+
+        if (told := unchanged.plan(arguments[1:], os.environ, Path.cwd())) is not None:
+            return told
+    verb = next((one for one in arguments if not one.startswith("-")), "")
+    code = application((verb,) if verb in VERBS else VERBS)(arguments, standalone_mode=False)
+    return code if isinstance(code, int) else 0
+
+
 def _unexpected(error: Exception, *, as_json: bool) -> int:
-    if isinstance(error, typer.Exit):
-        return int(error.exit_code)
     if type(error).__module__.startswith(("typer", "click")) and hasattr(error, "exit_code"):
-        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        message = error.format_message() if hasattr(error, "format_message") else ""
         if message.startswith("Usage:"):
             print(message)  # nothing was asked for: the help is the answer
         elif message:
             complain(UsageError(message if as_json else f"{message}\nSee `glink --help`."), as_json=as_json)
         return int(error.exit_code)
+    import traceback
+
     traceback.print_exc()
     print("glink: this is a bug; please report it with the lines above", file=sys.stderr)
     return 70

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from glink.cli.shell import ConfigOption, JsonOption, Project, ServerOption, TokenFileOption, configured, show
+from glink.cli.shell import ConfigOption, JsonOption, Project, ServerOption, TokenFileOption, configured
 from glink.cli.source import source_of
+from glink.cli.speech import show
 from glink.jsontext import pretty
 from glink.words import escaped_block
 

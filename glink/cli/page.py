@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
+from glink.cli.shell import ConfigOption, JsonOption, configured
+from glink.cli.speech import say, show
 from glink.pages.files import whole_site, write_files
 from glink.pages.past import Pasts
 from glink.pages.prompts import Prompts

@@ -8,7 +8,8 @@ from glink.bus.bus import Bus
 from glink.bus.fsio import Disk, disk_errors
 from glink.bus.reader import BusReader
 from glink.bus.redact import redact
-from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
+from glink.cli.shell import ConfigOption, JsonOption, configured
+from glink.cli.speech import say, show
 from glink.clock import SystemClock
 from glink.errors import UsageError
 

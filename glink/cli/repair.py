@@ -9,7 +9,8 @@ import typer
 
 from glink.bus.fsio import Disk, disk_errors
 from glink.bus.repair import repair
-from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
+from glink.cli.shell import ConfigOption, JsonOption, configured
+from glink.cli.speech import say, show
 from glink.clock import SystemClock
 from glink.errors import NoState, UsageError
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from glink.cli.shell import ConfigOption, JsonOption, Project, ServerOption, TokenFileOption, configured, say, show
+from glink.cli.shell import ConfigOption, JsonOption, Project, ServerOption, TokenFileOption, configured
 from glink.cli.source import source_of
+from glink.cli.speech import say, show
 
 
 def command(

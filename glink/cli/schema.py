@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from glink.cli.shell import JsonOption, show
+from glink.cli.shell import JsonOption
+from glink.cli.speech import show
 
 
 def command(json: JsonOption = True) -> None:

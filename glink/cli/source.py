@@ -13,8 +13,6 @@ from typing import Any, Protocol
 
 from glink.answers.questions import QUESTIONS, answer
 from glink.bus.reader import BusReader
-from glink.channel import ask
-from glink.cli.control import perform
 from glink.config import Config
 from glink.errors import NoState
 from glink.event import Record
@@ -59,9 +57,13 @@ class Local:
         return answer(View.take(self.config, names, need_bus=QUESTIONS[question].needs_bus), question, **arguments)
 
     def do(self, verb: str, project: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        from glink.cli.control import perform  # an engine: reading needs none
+
         return perform(self.config, verb, project, arguments)
 
     def tell(self, verb: str, project: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        from glink.channel import ask
+
         return ask(self.config.bus_dir, verb, project, arguments, actor())
 
     def events(self, project: str | None, since: int, *, follow: bool, stop: Callable[[], bool]) -> Iterator[Record]:

@@ -7,18 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from glink.cli.shell import (
-    ConfigOption,
-    JsonOption,
-    MaybeProject,
-    ServerOption,
-    TokenFileOption,
-    configured,
-    say,
-    show,
-    table,
-)
+from glink.cli.shell import ConfigOption, JsonOption, MaybeProject, ServerOption, TokenFileOption, configured
 from glink.cli.source import Local, Source, source_of
+from glink.cli.speech import say, show, table
 from glink.clock import text_of
 from glink.errors import Problem, UsageError
 from glink.words import escaped, in_words

@@ -13,7 +13,8 @@ import typer
 
 from glink import collector
 from glink.app import Engine
-from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
+from glink.cli.shell import ConfigOption, JsonOption, configured
+from glink.cli.speech import say, show
 from glink.clock import SystemClock
 from glink.config import Config
 from glink.errors import BusError, UsageError

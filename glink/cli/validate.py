@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from glink.cli.shell import ConfigOption, JsonOption, configured, say, show
+from glink.cli.shell import ConfigOption, JsonOption, configured
+from glink.cli.speech import say, show
 from glink.config import Config
 from glink.errors import Problem, UsageError
 from glink.project import find_projects, load_project

@@ -7,17 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from glink.cli.shell import (
-    ConfigOption,
-    JsonOption,
-    Project,
-    ServerOption,
-    TokenFileOption,
-    configured,
-    say,
-    show,
-)
+from glink.cli.shell import ConfigOption, JsonOption, Project, ServerOption, TokenFileOption, configured
 from glink.cli.source import source_of
+from glink.cli.speech import say, show
 from glink.errors import Problem
 from glink.jsontext import dumps
 from glink.words import in_words

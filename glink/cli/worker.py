@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from glink.cli.shell import ConfigOption, JsonOption, ServerOption, TokenFileOption, configured, say, show
+from glink.cli.shell import ConfigOption, JsonOption, ServerOption, TokenFileOption, configured
+from glink.cli.speech import say, show
 from glink.errors import UsageError
 
 

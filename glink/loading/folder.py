@@ -86,6 +86,12 @@ class Folder:
                 raise UnreadableError(f"has more than {most} files", "move what does not belong to it elsewhere")
         return sorted(found, key=lambda entry: entry.path)
 
+    def listing(self, relative: str, most: int) -> tuple[list[Entry], str]:
+        """As `below`, with a digest of it: where that is the same, every glob finds the same names."""
+        found = self.below(relative, most)
+        names = "".join(f"{entry.path}\0{'l' if entry.is_link else ''}\0" for entry in found)
+        return found, sha256(os.fsencode(names)).hexdigest()[:32]
+
     def _names(self, folder: str) -> list[tuple[str, int]]:
         parts = folder.split("/") if folder else []
         descriptor = self._open_folder(parts)

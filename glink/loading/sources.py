@@ -21,11 +21,15 @@ _HELD: Final = 1 << 20
 
 
 class Sources:
-    """The files of one project. `digests` are by path below `projects/`; `blobs` by sha256, a Path where it is large."""
+    """The files of one project. `digests` are by path below `projects/`; `blobs` by sha256, a Path where it is large.
+
+    `listings` are digests of the names below each folder that a glob looked through.
+    """
 
     def __init__(self, root: Path, folder: str | None, limits: Limits) -> None:
         self.digests: dict[str, str] = {}
         self.blobs: dict[str, bytes | Path] = {}
+        self.listings: dict[str, str] = {}
         self._root = root
         self._below = Folder(root)
         self._folder = folder
@@ -105,7 +109,8 @@ class Sources:
         return found
 
     def _listed(self, folder: str) -> list[Entry]:
-        return self._below.below(folder, self._limits.project_files)
+        found, self.listings[folder] = self._below.listing(folder, self._limits.project_files)
+        return found
 
     def _input(self, name: str, left: int) -> tuple[str, int]:
         path = self._path(name)

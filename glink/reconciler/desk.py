@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from glink import digest
 from glink.agents.agent import Program, Task
@@ -22,13 +22,19 @@ from glink.state import ProjectState
 from glink.workflow import Step, Workflow, files_of
 from glink.world import World
 
+if TYPE_CHECKING:
+    from glink.project import Loaded
+
 MOST_ARGUMENTS = 20
 MOST_ARGUMENT = 200
 
 
 @dataclass(slots=True)
 class Desk:
-    """`workflow` is the last good one; `problems` what is wrong with the newest files; `dirty` None means all steps."""
+    """`workflow` is the last good one; `problems` what is wrong with the newest files; `dirty` None means all steps.
+
+    `loaded` is what an engine last read of its files.
+    """
 
     name: str
     state: ProjectState
@@ -36,6 +42,7 @@ class Desk:
     board: Board | None = None
     problems: tuple[Problem, ...] = ()
     dirty: set[str] | None = field(default_factory=set)
+    loaded: Loaded | None = None
 
     def seat(self, workflow: Workflow, world: World, limits: Limits, surroundings: Surroundings) -> None:
         """Take a workflow (or new parameters, or a new roster) as what is wanted: everything is to be decided anew."""

@@ -180,7 +180,7 @@ class Intake:
         desk = books.desks.get(name)
         if desk is None:
             desk = books.desks[name] = Desk(name, ProjectState(name))
-        desk.problems = loaded.problems
+        desk.problems, desk.loaded = loaded.problems, loaded
         workflow = loaded.workflow
         if workflow is None:
             self._last_good(desk)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -62,17 +62,22 @@ class Writable(Protocol):
 
     def write_checkpoint(self, name: str, seq: int, payload: bytes) -> None: ...
     def write_manifest(self, seq: int) -> None: ...
+    def write_rest(self, seq: int, payload: bytes) -> None: ...
 
 
 @dataclass(slots=True)
 class Memory:
-    """All states as of `seq`. `saved` holds the seq up to which each project's checkpoint reaches."""
+    """All states as of `seq`. `saved` holds the seq up to which each project's checkpoint reaches.
+
+    `rest` says what is to be written beside the checkpoints of projects at rest, None for nothing (`reconciler.rest`).
+    """
 
     states: dict[str, ProjectState] = field(default_factory=dict)
     world: World = field(default_factory=World)
     seq: int = 0
     saved: dict[str, int] = field(default_factory=dict)
     same_boot: bool = True
+    rest: Callable[[], bytes | None] = lambda: None
 
     @classmethod
     def read(cls, bus: Readable) -> Memory:
@@ -158,6 +163,7 @@ class Memory:
         if self.saved.get(WORLD) != world.seq:
             found.parts.append((WORLD, world.seq, world.packed()))
             self.saved[WORLD] = world.seq
+        found.rest = self.rest()
         return found
 
     def unsaved(self, snapshot: Snapshot) -> None:
@@ -170,18 +176,21 @@ class Memory:
         self.snapshot(states, world).write(bus)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Snapshot:
-    """Packed states as of `seq`: (name, seq, payload) of those that changed."""
+    """Packed states as of `seq`: (name, seq, payload) of those that changed; and what is known of projects at rest."""
 
     seq: int
     parts: list[tuple[str, int, bytes]] = field(default_factory=list)
+    rest: bytes | None = None
 
     def write(self, bus: Writable) -> None:
         """The checkpoints, then the manifest that vouches for all there are. Any thread."""
         for part in self.parts:
             bus.write_checkpoint(*part)
         bus.write_manifest(self.seq)
+        if self.rest is not None:
+            bus.write_rest(self.seq, self.rest)
 
 
 def whole_carried(record: Record, blobs: Bodies) -> Record:

@@ -47,6 +47,11 @@ def kinds() -> tuple[str, ...]:
     return tuple(sorted(_KINDS.names()))
 
 
+def is_built_in(kind: str) -> bool:
+    """Whether Glink itself brings the kind."""
+    return _KINDS.is_built_in(kind)
+
+
 def options_model(kind: str) -> type[BaseModel]:
     """The model of the keys that belong to the kind; KeyError when there is no such kind."""
     return _KINDS[kind].options

@@ -12,7 +12,6 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from glink.limits import Limits
 from glink.watch.source import Observation, Source
 from tests.unit.watch.trees import Tree, git, repository
 
-LIMITS = replace(Limits(), absent=0.3)
+LIMITS = Limits(absent=0.3)
 SECONDS = 20.0
 
 
@@ -337,7 +336,7 @@ def test_nothing_is_looked_at_while_the_index_is_locked(tmp_path: Path) -> None:
 def test_a_lock_left_behind_holds_nobody_up_for_ever(tmp_path: Path) -> None:
     """After `limits.git_lock` a stale index.lock is ignored."""
     tree = repository(tmp_path / "r")
-    with watching(tree, replace(LIMITS, git_lock=0.3)) as one:
+    with watching(tree, LIMITS._replace(git_lock=0.3)) as one:
         (tmp_path / "r/.git/index.lock").touch()
         tree.replace("one.yaml", "second")
         one.until_text("one", "second")
@@ -374,7 +373,7 @@ def test_a_projects_folder_that_comes_later_is_found(tmp_path: Path) -> None:
 
 def test_without_events_the_rescan_finds_everything(tree: Tree) -> None:
     """Losing every single event costs a delay and nothing else."""
-    with watching(tree, replace(LIMITS, rescan=0.1), watch=False) as one:
+    with watching(tree, LIMITS._replace(rescan=0.1), watch=False) as one:
         assert one.source.mode == "rescan"
         tree.write("one.yaml", "second")
         tree.write("new/workflow.yaml", "x")
@@ -396,7 +395,7 @@ def remove_all_inotify_watches() -> None:
 
 def test_dead_ears_are_noticed_and_replaced(tree: Tree) -> None:
     """A change that the rescan finds and nobody heard of means that events are lost: all is armed anew."""
-    with watching(tree, replace(LIMITS, rescan=0.2)) as one:
+    with watching(tree, LIMITS._replace(rescan=0.2)) as one:
         remove_all_inotify_watches()
         tree.write("one.yaml", "unheard")
         one.until_text("one", "unheard")
@@ -446,7 +445,7 @@ def test_any_edits_end_in_the_state_that_a_fresh_look_sees(tree: Tree) -> None:
     """Random saves, renames, deletions and folders: with events or without, the end is the same."""
     seed = random.randrange(1 << 32)
     chance = random.Random(seed)
-    with watching(tree) as heard, watching(tree, replace(LIMITS, rescan=0.2), watch=False) as unheard:
+    with watching(tree) as heard, watching(tree, LIMITS._replace(rescan=0.2), watch=False) as unheard:
         for _ in range(60):
             name = chance.choice(["a.yaml", "b.yaml", "f/workflow.yaml", "f/x.md", "f/d/y.md"])
             file, text = tree.root / name, chance.choice(["1", "2", "BROKEN"])

@@ -66,6 +66,7 @@ def level(module: str) -> int:
             "reconciler.adoption",
             "reconciler.claims",
             "reconciler.notes",
+            "reconciler.rest",
             "reconciler.submissions",
         )
         or name.startswith(("server", "answers", "pages"))

@@ -108,6 +108,22 @@ def test_a_checkpoint_cannot_be_ahead_of_the_log(bus):
         bus.write_manifest(4)
 
 
+def test_what_is_known_of_projects_at_rest_is_no_state_and_nobody_vouches_for_it(bus):
+    """It comes back as of its seq, and whoever takes it away takes nothing else."""
+    bus.write_checkpoint("coffee", 3, b"{}")
+    bus.write_rest(2, b"old")
+    bus.write_rest(3, b"known")
+    bus.write_manifest(3)
+    assert held(bus) == {"coffee": (3, b"{}")}
+    reader = BusReader(bus.path, limits=Limits())
+    assert reader.rest() == Checkpoint(".rest", 3, bus.read(3)["crc"], b"known")
+    (bus.path / "checkpoints" / ".rest").unlink()
+    assert reader.rest() is None
+    assert reader.manifest_seq == 3
+    with pytest.raises(BusError, match="ahead of the log"):
+        bus.write_rest(4, b"")
+
+
 def test_a_name_cannot_leave_the_folder(bus):
     """Whatever stands in it."""
     bus.write_checkpoint("../../x", 1, b"{}")

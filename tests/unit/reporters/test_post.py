@@ -7,7 +7,6 @@ import io
 import socket
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib.metadata import EntryPoint, EntryPoints
 from typing import Any
 
@@ -80,7 +79,7 @@ def test_a_condition_that_was_told_is_not_told_again() -> None:
 
 def test_news_of_a_while_are_one_message() -> None:
     """`group` gathers; what is gathered is told at the end, and when there is enough of it."""
-    limits = replace(LIMITS, report_group=3)
+    limits = LIMITS._replace(report_group=3)
     with Service(says(reply(200))) as service:
         house = House(hook(service.url, Rules(("*",), group=3_600.0)), given=setting(limits))
         house.tell(*(failed(seq) for seq in range(1, 5)))
@@ -126,7 +125,7 @@ def _counts(house: House) -> tuple[int, int]:
 def test_trouble_is_complained_of_once_until_it_is_over() -> None:
     """The counts tell the rest."""
     with Service(says(reply(500))) as service:
-        house = House(hook(service.url), given=setting(replace(LIMITS, report_tries=1)))
+        house = House(hook(service.url), given=setting(LIMITS._replace(report_tries=1)))
         house.tell(*(settled(seq) for seq in (1, 2, 3)))
         assert house.close() == [(0, 0, 3)]
     assert len(house.complaints) == 1
@@ -134,7 +133,7 @@ def test_trouble_is_complained_of_once_until_it_is_over() -> None:
 
 def test_a_reporter_that_hangs_holds_up_nobody() -> None:
     """Neither who tells it nor another one; what finds no room is counted."""
-    limits = replace(LIMITS, report_queue=5, report_tries=1, report_seconds=SECONDS)
+    limits = LIMITS._replace(report_queue=5, report_tries=1, report_seconds=SECONDS)
     started, go = threading.Event(), threading.Event()
 
     def hang(asked: Asked, connection: socket.socket) -> None:
@@ -156,7 +155,7 @@ def test_a_reporter_that_hangs_holds_up_nobody() -> None:
 
 def test_a_message_has_its_time() -> None:
     """Then it has not arrived, whatever the other side is at."""
-    limits = replace(LIMITS, report_tries=1, report_seconds=0.05)
+    limits = LIMITS._replace(report_tries=1, report_seconds=0.05)
     with Service(lambda asked, connection: connection.recv(1) and None) as service:
         house = House(hook(f"{service.url}/s3cret"), given=setting(limits))
         house.tell(settled(1))

@@ -310,7 +310,7 @@ def test_a_project_whose_loading_raises_is_invalid_and_stops_no_other(tmp_path: 
 
 def test_a_project_with_too_many_files_is_refused_by_name(tmp_path: Path) -> None:
     """The limit is that project's problem alone."""
-    one = Watcher(tmp_path / "projects", limits=replace(Limits(), project_files=3), small="1")
+    one = Watcher(tmp_path / "projects", limits=Limits(project_files=3), small="1")
     for number in range(4):
         one.tree.write(f"big/f{number}", "x")
     one.tree.write("big/workflow.yaml", "x")

@@ -220,7 +220,7 @@ def test_a_project_with_too_many_files_is_cut_off_and_named(tmp_path: Path) -> N
     """The limit holds for each project by itself: its neighbours are seen whole."""
     write(tmp_path, *(f"big/f{number}.md" for number in range(9)), "big/workflow.yaml", "small/workflow.yaml")
     write(tmp_path, *(f"small/f{number}.md" for number in range(4)), "z.yaml")
-    found = look(tmp_path, limits=replace(Limits(), project_files=5))
+    found = look(tmp_path, limits=Limits(project_files=5))
     assert found.overfull == {"big"}
     assert sum(path.startswith("big/") for path in found.files) == 5
     assert sum(path.startswith("small/") for path in found.files) == 5

@@ -60,7 +60,8 @@ def mended(path, *accepted):
     seqs = [record["seq"] for record in found if record["type"] != "log.gap"]
     one = [record["seq"] for record in bus.replay(0, project="p1")]
     assert one == [seq for seq in seqs if seq % 2 == 0]
-    assert sorted(record["seq"] for _, records in bus.by_project(0) for record in records) == seqs
+    told = [record for _, records in bus.by_project(0) for record in records if record["type"] != "log.gap"]
+    assert sorted(record["seq"] for record in told) == seqs
     for seq in seqs:
         assert bus.read(seq)["seq"] == seq
     after = bus.durable_seq

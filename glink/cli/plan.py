@@ -38,6 +38,8 @@ def command(
     if json:
         show(answer)
     else:
+        for one in answer["unknown"]:
+            say(f"{one['project']}: its state is not known: {one['text']}")
         for problem in answer["invalid"]:
             say(f"invalid: {problem['text']}")
         for one in answer["plans"]:

@@ -28,13 +28,17 @@ MOST_ARGUMENT = 200
 
 @dataclass(slots=True)
 class Desk:
-    """`workflow` is the last good one; `problems` what is wrong with the newest files; `dirty` None means all steps."""
+    """`workflow` is the last good one; `problems` what is wrong with the newest files; `dirty` None means all steps.
+
+    `unknown` says why its state is not known, "" where it is: nothing is then decided or written of it.
+    """
 
     name: str
     state: ProjectState
     workflow: Workflow | None = None
     board: Board | None = None
     problems: tuple[Problem, ...] = ()
+    unknown: str = ""
     dirty: set[str] | None = field(default_factory=set)
 
     def seat(self, workflow: Workflow, world: World, limits: Limits, surroundings: Surroundings) -> None:

@@ -22,7 +22,6 @@ from glink.config import Config
 from glink.errors import BusError
 from glink.event import Record
 from glink.reconciler.conductor import Conductor, Stop
-from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher, Job
 from glink.reconciler.inbox import Inbox, Look, Request, Result
 from glink.reconciler.memory import Memory
@@ -32,7 +31,7 @@ from glink.server.health import Pulse
 from glink.view import View
 from glink.watch.git import Git
 from glink.watch.source import Observation, Source
-from glink.wiring import actor, chosen, enroll, resume_clock, source_of, surroundings_of
+from glink.wiring import actor, chosen, desks_of, enroll, resume_clock, source_of, surroundings_of
 
 STUCK_SECONDS = 10.0
 ASK_SECONDS = 60.0
@@ -98,7 +97,7 @@ class Engine:
                 concurrency=config.concurrency,
                 deliver=inbox.put,
             )
-            desks: dict[str, Desk] = {name: Desk(name, state) for name, state in memory.states.items()}
+            desks = desks_of(memory)
             conductor = Conductor(
                 bus=bus,
                 memory=memory,

@@ -92,6 +92,10 @@ class Report:
     params: Mapping[str, Any] = field(default_factory=dict)
     next: str | None = None
 
+    def condition(self, kind: str) -> Condition | None:
+        """What is said of it under this type."""
+        return next((one for one in self.conditions if one.type == kind), None)
+
 
 _SYNC = list(Sync)
 _HEALTH = list(Health)

@@ -16,10 +16,10 @@ from glink.event import Record
 from glink.project import Loaded, find_projects
 from glink.reconciler.board import Surroundings
 from glink.reconciler.desk import Desk
-from glink.reconciler.memory import Memory
+from glink.reconciler.memory import Doubt, Memory
 from glink.state import ProjectState
 from glink.watch.git import Commit, Git
-from glink.wiring import chosen, enroll, resume_clock, source_of, surroundings_of, unknown_project
+from glink.wiring import chosen, desks_of, enroll, resume_clock, source_of, surroundings_of, unknown_project
 from glink.world import World
 
 Commits = Callable[[str, Sequence[str]], Commit | None]
@@ -36,6 +36,7 @@ class Past(Protocol):
 class View:
     """One moment. `past` is None where there is no bus; `loaded` what the files say; `work` the attempts' folder.
 
+    `seq` is the last record, `readable` the one after which all can be read.
     `desks` holds the chosen projects, `known` the names of all there are, `recorded` what an engine has seen of each.
     `commits(revision, paths)` asks git which commit brought a revision to these paths.
     """
@@ -51,6 +52,7 @@ class View:
     known: frozenset[str] = frozenset()
     holder: Holder | None = None
     seq: int = 0
+    readable: int = 0
     recorded: dict[str, str] = field(default_factory=dict)
     commits: Commits = lambda revision, paths: None
 
@@ -69,7 +71,7 @@ class View:
         """Whether the files say what no engine has recorded yet."""
         loaded = self.loaded.get(project)
         workflow = loaded.workflow if loaded is not None else None
-        return workflow is not None and workflow.digest != self.recorded[project]
+        return workflow is not None and workflow.digest != self.recorded.get(project, workflow.digest)
 
     @classmethod
     def take(cls, config: Config, names: Sequence[str] = (), *, need_bus: bool = False) -> View:
@@ -80,7 +82,7 @@ class View:
         world, clock = memory.world, SystemClock()
         resume_clock(clock, world)
         enroll(world, config)
-        everyone = {name: Desk(name, state) for name, state in memory.states.items()}
+        everyone = desks_of(memory)
         for agent in (step.agent for state in memory.states.values() for step in state.steps.values() if step.fence):
             world.taken(agent, +1)
         surroundings = surroundings_of(_no_bodies if reader is None else reader.blobs.get, everyone)
@@ -88,10 +90,10 @@ class View:
         world.revision = seen.revision
         desks = {name: desk for name, desk in everyone.items() if selects(name) and not desk.state.deleted}
         view = cls(desks, world, seen.revision, reader, clock, surroundings, config.work_dir, seen.projects)
-        view.seq = memory.seq
+        view.seq, view.readable = memory.seq, memory.doubt.end
         view.commits = Git(config.projects_dir, config.limits).commit
         view.holder = reader.holder() if reader is not None else None
-        view._seat_files(config)
+        view._seat_files(config, memory.doubt)
         for name, desk in desks.items():
             if name not in seen.projects:
                 view._seat_submitted(desk, config)
@@ -127,10 +129,12 @@ class View:
             view.desk(name)
         return view
 
-    def _seat_files(self, config: Config) -> None:
+    def _seat_files(self, config: Config, doubt: Doubt) -> None:
         for name, loaded in self.loaded.items():
-            desk = self.desks.setdefault(name, Desk(name, ProjectState(name)))
+            desk = self.desks.setdefault(name, Desk(name, ProjectState(name), unknown=doubt.of(name)))
             desk.problems = loaded.problems
+            if desk.unknown:
+                continue
             workflow = loaded.workflow or self.surroundings.earlier(desk.state.content)
             if workflow is None:
                 continue
@@ -145,6 +149,8 @@ class View:
             desk.seat(workflow, self.world, config.limits, self.surroundings)
 
     def _seat_submitted(self, desk: Desk, config: Config) -> None:
+        if desk.unknown:
+            return
         if not desk.state.submitted:
             desk.state.orphaned = True
             self.surroundings.note(desk.state)

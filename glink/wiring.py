@@ -15,7 +15,8 @@ from glink.jsontext import loads
 from glink.project import Loaded, find_projects, load_project
 from glink.reconciler.board import Surroundings
 from glink.reconciler.desk import Desk
-from glink.state import Answer
+from glink.reconciler.memory import WORLD, Memory
+from glink.state import Answer, ProjectState
 from glink.watch.source import Source
 from glink.workflow import Workflow
 from glink.world import World
@@ -43,6 +44,13 @@ def finder(config: Config, selects: Chosen) -> Callable[[], tuple[dict[str, Path
     return find
 
 
+def desks_of(memory: Memory) -> dict[str, Desk]:
+    """A desk for every project, also for one that nothing but its name is known of."""
+    states, doubt = memory.states, memory.doubt
+    names = [*states, *sorted(doubt.known.keys() - states.keys() - {WORLD})]
+    return {name: Desk(name, states.get(name) or ProjectState(name), unknown=doubt.of(name)) for name in names}
+
+
 def source_of(config: Config, clock: SystemClock, selects: Chosen, **more: Any) -> Source:
     """The watched folder of a configuration."""
 
@@ -68,7 +76,7 @@ def surroundings_of(bodies: Bodies, desks: Mapping[str, Desk]) -> Surroundings:
         desk = desks.get(project)
         return desk.state.notes.get(kind, []) if desk is not None else []
 
-    orphans = {name: None for name, desk in desks.items() if desk.state.orphaned}
+    orphans = {name: None for name, desk in desks.items() if desk.state.orphaned and not desk.unknown}
 
     def vanished(key: str) -> tuple[str, Answer] | None:
         for name in orphans:

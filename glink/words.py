@@ -39,6 +39,7 @@ REASONS: Mapping[str, str] = {
     "exhausted": "failed, and will not be tried again by itself",
     "cancelled": "cancelled",
     "unknown_outcome": "failed after it began, with side effects: a person must look",
+    "bus_corrupt": "not known: events of its project may be lost",
 }
 
 

@@ -19,13 +19,12 @@ from glink.jsontext import canonical
 from glink.limits import Limits
 from glink.project import Loaded
 from glink.reconciler.conductor import Conductor
-from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Job
 from glink.reconciler.inbox import Inbox, Request, Result
 from glink.reconciler.memory import Memory
 from glink.roster import AgentSpec, CommandSpec
 from glink.watch.source import Observation
-from glink.wiring import surroundings_of
+from glink.wiring import desks_of, surroundings_of
 from glink.workflow import Workflow
 
 START = 1_800_000_000.0
@@ -107,7 +106,7 @@ class Rig:
         world = memory.world
         world.agents, world.commands, world.concurrency = self.agents, self.commands, self.concurrency
         world.engine = self.engine
-        self.desks = {name: Desk(name, state) for name, state in memory.states.items()}
+        self.desks = desks_of(memory)
         self.inbox, self.hands = Inbox(), Hands(self.adoption)
         self.records: list[Record] = []
         self.conductor = Conductor(

@@ -26,6 +26,7 @@ def _answer(view: View, desks: list[Desk]) -> Callable[[], Any]:
     answer = {
         "revision": view.revision,
         "plans": [_planned(desk, now) for desk in desks if desk.board is not None],
+        "unknown": [{"project": desk.name, "text": desk.unknown} for desk in desks if desk.unknown],
         "invalid": [problem.as_data() | {"text": str(problem)} for desk in desks for problem in desk.problems],
     }
     return lambda: answer

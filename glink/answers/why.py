@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from glink.answers.output import prompt_in
-from glink.errors import NotThere
+from glink.errors import BusCorrupt, NotThere
 from glink.event import Record
 from glink.reconciler.actions import Reason
 from glink.reconciler.board import Board
@@ -30,11 +30,11 @@ MAX_CHAIN = 50
 
 
 def why(view: View, project: str, step: str | None = None) -> Callable[[], Any]:
-    """Of a step, or of a whole project."""
+    """Of a step, or of a whole project; of that too where no step is known for certain."""
     desk = view.desk(project)
     report = survey(desk, view.clock.now())
     rows = {row.step: row for row in report.steps}
-    if step is None or (step not in rows and desk.board is None):
+    if step is None or desk.unknown or (step not in rows and desk.board is None):
         answer = _whole(desk, report)
         return lambda: answer
     if step not in rows and step in desk.state.steps:
@@ -58,6 +58,7 @@ def _whole(desk: Desk, report: Report) -> dict[str, Any]:
         "passed_over": passed_over(state),
         "next": report.next,
         "steps": [_told(row) | {"step": row.step} for row in report.steps],
+        "conditions": report.conditions,
         "errors": report.errors,
     }
 
@@ -122,9 +123,14 @@ class _Telling:
 
     def _record(self, seq: int) -> Record | None:
         """What a step was given: the dispatch, or the offer that was claimed."""
-        record = self._view.past.read(seq) if self._view.past is not None else None
-        if record is not None and record["type"] == "step.claimed" and self._view.past is not None:
-            return self._view.past.read(record["data"]["offer"])
+        if self._view.past is None:
+            return None
+        try:
+            record = self._view.past.read(seq)
+            if record is not None and record["type"] == "step.claimed":
+                return self._view.past.read(record["data"]["offer"])
+        except BusCorrupt:  # as if it were past its time
+            return None
         return record
 
     def _causes(self, causes: Iterable[Cause]) -> list[dict[str, Any]]:

@@ -12,9 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from glink.bus import collecting, holder, marks, retention, segment
+from glink.bus import collecting, fsck, holder, marks, retention, segment
 from glink.bus.blobs import Blobs
-from glink.bus.checkpoints import Checkpoint, Checkpoints, CrcAt
+from glink.bus.checkpoints import Checkpoint, Checkpoints, Covers, CrcAt
+from glink.bus.damage import Damage, end_of, in_words
+from glink.bus.damaged import open_around
 from glink.bus.encode import Encoder
 from glink.bus.fsio import Disk, disk_errors, make_folder, replace_file
 from glink.bus.history import End, History
@@ -24,7 +26,7 @@ from glink.bus.recovery import Recovered, recover
 from glink.bus.reserve import Reserve
 from glink.bus.retention import Span
 from glink.clock import Clock, text_of
-from glink.errors import BusError
+from glink.errors import BusCorrupt, BusError
 from glink.event import Record
 from glink.limits import Limits
 
@@ -65,7 +67,13 @@ class Bus:
         self._sign, self._unannounced = holder.Sign(disk, path), 0
         self._inode = disk.fstat(lock).st_ino
         self._log = log
-        self._history = History(disk, path / "events", limits, open_index=lambda: log.index)
+        self._history = History(
+            disk,
+            path / "events",
+            limits,
+            open_index=lambda: log.index,
+            look=lambda: fsck.damages(disk, path, limits, end=self._end()),
+        )
         self._checkpoints = Checkpoints(disk, path / "checkpoints", self._crcs)
 
     @classmethod
@@ -83,8 +91,9 @@ class Bus:
     ) -> Bus:
         """Takes the directory, made where it is missing, and recovers it; appends nothing.
 
-        Raises BusHeld (another daemon has it), BusFormat (written by a newer version), BusCorrupt (acknowledged records
-        are damaged) and BusError (the disk does not do what is asked). `secrets` are masked in all that is stored.
+        Raises BusHeld (another daemon has it), BusFormat (written by a newer version) and BusError (the disk does not do
+        what is asked). Where acknowledged records are lost it opens around them: see `damages`. `secrets` are masked in
+        all that is stored.
         A network file system is refused unless `network`: its locks and syncs may not do what they say.
         `sync=False` leaves out the sync of a commit: for measuring only, a power cut then loses what was acknowledged.
         `repairs` is for `repair`, which has still to tell of what it gave up: nobody else opens a bus in that state.
@@ -102,14 +111,20 @@ class Bus:
             try:
                 if not repairs:
                     marks.refuse_half_repaired(disk, path)
-                found = recover(disk, path, time=text_of(clock.now()), limits=limits)
+                now, corrupt = text_of(clock.now()), False
+                try:
+                    found = recover(disk, path, time=now, limits=limits)
+                except BusCorrupt as error:
+                    if repairs:
+                        raise
+                    found, corrupt = open_around(disk, path, error, time=now, limits=limits), True
                 if not disk.exists(path / ".gitignore"):
                     replace_file(disk, path / ".gitignore", b"*\n")
                 secret, mask = marks.read_secret(disk, path), Mask(secrets)
                 encoder = Encoder(limits, mask)
                 reserve = Reserve(disk, path, limits.reserve_bytes)
                 log = Log(disk, path, found, now=clock.now, encoder=encoder, limits=limits, sync=sync, reserve=reserve)
-                return cls(
+                bus = cls(
                     disk,
                     path,
                     lock=lock,
@@ -120,6 +135,9 @@ class Bus:
                     secret=secret,
                     limits=limits,
                 )
+                if corrupt:
+                    bus.find_damage()
+                return bus
             except BaseException:
                 disk.close(lock)
                 raise
@@ -136,6 +154,16 @@ class Bus:
             self._sign.show(holder.Holder(os.getpid(), url))
         except OSError:
             self._unannounced += 1
+
+    @property
+    def damages(self) -> tuple[Damage, ...]:
+        """What is damaged in the log, as far as somebody came upon it; what is past its time is kept meanwhile."""
+        return self._history.damages
+
+    def find_damage(self) -> bool:
+        """Look through all of the log for damage; whether there is some that was not known. Any thread, and it takes its time."""
+        with disk_errors("the log cannot be read"):
+            return self._history.find_damage()
 
     # -- the log: the conductor's thread only ------------------------------------------------------------------
 
@@ -204,10 +232,23 @@ class Bus:
         """The records with a seq above `after` that are durable now, in order; those of one project by the index.
 
         Any thread. Where `after` is below `first_seq`, it begins at `first_seq`. Raises BusTrimmed when a reader was so
-        slow that retention took away what it was still to read.
+        slow that retention took away what it was still to read, and BusCorrupt where what comes next is lost: behind
+        that it can be read on.
         """
         with disk_errors("the log cannot be read"):
-            yield from self._history.replay(after, self._end(), project=project)
+            end = self._end()
+            try:
+                for found in self._history.replay(after, end, project=project):
+                    after = found["seq"]
+                    yield found
+            except BusCorrupt:
+                if not self._history.find_damage():
+                    raise
+                yield from self._history.replay(after, end, project=project)
+
+    def newest(self, records: int) -> Iterator[Record]:
+        """About so many of the last records, as `replay`; none from before what is damaged."""
+        yield from self.replay(max(0, self.durable_seq - records, end_of(self.damages)))
 
     def by_project(self, after: int) -> Iterator[tuple[str, list[Record]]]:
         """The same, some records of one project at a time ("" for none): in order within each project. Any thread."""
@@ -221,11 +262,17 @@ class Bus:
             return self._history.first_seq()
 
     def read(self, seq: int) -> Record | None:
-        """One durable record."""
+        """One durable record; raises BusCorrupt where it is lost."""
         if not 0 < seq <= self.durable_seq:
             return None
         with disk_errors("the log cannot be read"):
-            return self._history.read(seq, self._end())
+            end = self._end()
+            try:
+                return self._history.read(seq, end)
+            except BusCorrupt:
+                if not self._history.find_damage():
+                    raise
+                return self._history.read(seq, end)
 
     # -- what is past its time: the conductor's thread, but for `unnamed` --------------------------------------------
 
@@ -253,6 +300,10 @@ class Bus:
 
     def unnamed(self) -> set[str]:
         """The blobs that nothing on the bus names; see `Blobs.watch`. Any thread, and it takes its time."""
+        if self.damages:
+            raise BusCorrupt(
+                f"what a damaged bus names is not known, so nothing is taken away; {in_words(self.damages)}"
+            )
         with disk_errors("what the bus names cannot be found out"):
             return collecting.unnamed(self._disk, self._events, self.blobs)
 
@@ -273,6 +324,11 @@ class Bus:
         """Every record up to here is in the checkpoints; 0 without a manifest. Fold from here on."""
         with disk_errors("the checkpoints cannot be read"):
             return self._checkpoints.manifest_seq
+
+    def covers(self) -> Covers:
+        """The same name by name."""
+        with disk_errors("the checkpoints cannot be read"):
+            return self._checkpoints.covers()
 
     @property
     def bad_checkpoints(self) -> int:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -85,6 +85,18 @@ CrcAt = Callable[[int], str | None]
 """The crc of a durable record; None for one that the log does not have."""
 
 
+@dataclass(frozen=True, slots=True)
+class Covers:
+    """`of` a name all records up to that seq are in its checkpoint; of a name that is not there, up to `others`."""
+
+    others: int
+    of: Mapping[str, int]
+
+    def upto(self, name: str) -> int:
+        """For one name."""
+        return self.of.get(name, self.others)
+
+
 class Checkpoints:
     """The folder. `crcs()` makes a `CrcAt` for a number of questions, for which it looks at the log's folder once."""
 
@@ -93,7 +105,8 @@ class Checkpoints:
         self._folder = folder
         self._crcs = crcs
         self._seqs: dict[str, int] | None = None
-        self._manifest_seq = 0
+        self._manifest_seq = self._most = 0
+        self._vouched: dict[str, int] = {}
         self._writing = Lock()
         self.bad = 0
 
@@ -101,6 +114,10 @@ class Checkpoints:
         """Every checkpoint that is whole and belongs to this log; the one before it where the newest is not."""
         seqs: dict[str, int] = {}
         bad, crc_at = 0, self._crcs()
+        with self._locked(fcntl.LOCK_SH):
+            files = _newest_first(self._folder, MANIFEST)
+            manifest = _first_whole(self._disk, files, lambda found: _belongs(found, crc_at, {}))
+        self._most, self._vouched = (0, {}) if manifest is None else (manifest.seq, loads(manifest.payload))
         for name in sorted(self._disk.listdir(self._folder)):
             if not name.endswith(".json") or name == f"{MANIFEST}.json":
                 continue
@@ -110,7 +127,7 @@ class Checkpoints:
                 seqs[found.name] = found.seq
                 yield found
         self._seqs, self.bad = seqs, bad
-        self._manifest_seq = self._covered(seqs, crc_at)
+        self._manifest_seq = min([self._most, *self._short().values()])
 
     def latest(self, name: str) -> tuple[Checkpoint | None, int]:
         """One checkpoint, None where no whole one is, and the seq up to which nothing is missing in it."""
@@ -128,6 +145,16 @@ class Checkpoints:
         self._known()
         return self._manifest_seq
 
+    def covers(self) -> Covers:
+        """Up to where each of the checkpoints that `load` gives holds all there is of its name."""
+        held = {name: max(seq, self._most) for name, seq in self._known().items()}
+        return Covers(self._most, held | self._short())
+
+    def _short(self) -> dict[str, int]:
+        """Where the manifest vouches for more than there is."""
+        known = self._seqs or {}
+        return {name: known.get(name, 0) for name, seq in self._vouched.items() if known.get(name, 0) < seq}
+
     def write(self, name: str, seq: int, payload: bytes) -> None:
         """Raises OSError. Seqs above what is durable and unknown ones are the caller's error."""
         known = self._known()
@@ -140,7 +167,8 @@ class Checkpoints:
         known = self._known()
         with self._writing:
             self._replace(Checkpoint(MANIFEST, seq, self._crc(seq), dumps(known)))
-            self._manifest_seq = seq
+            self._manifest_seq = self._most = seq
+            self._vouched = dict(known)
 
     def write_rest(self, seq: int, payload: bytes) -> None:
         """What is known as of the record `seq` of projects that are at rest. Raises OSError."""
@@ -151,23 +179,13 @@ class Checkpoints:
         """What was written last by `write_rest`; None where it is not whole, or of another log."""
         crc_at = self._crcs()
         files = [self._folder / REST]
-        return _first_whole(self._disk, files, lambda found: found.name == REST and _belongs(found, crc_at))
+        return _first_whole(self._disk, files, lambda found: found.name == REST and _belongs(found, crc_at, {}))
 
     def _known(self) -> dict[str, int]:
         if self._seqs is None:
             for _ in self.load():
                 pass
         return {} if self._seqs is None else self._seqs
-
-    def _covered(self, seqs: dict[str, int], crc_at: CrcAt) -> int:
-        with self._locked(fcntl.LOCK_SH):
-            files = _newest_first(self._folder, MANIFEST)
-            manifest = _first_whole(self._disk, files, lambda found: _belongs(found, crc_at))
-        if manifest is None:
-            return 0
-        vouched = loads(manifest.payload)
-        short = [seqs.get(name, 0) for name, seq in vouched.items() if seqs.get(name, 0) < seq]
-        return min([manifest.seq, *short])
 
     def _crc(self, seq: int) -> str:
         crc = NO_CRC if seq == 0 else self._crcs()(seq)
@@ -184,7 +202,7 @@ class Checkpoints:
     def _read(self, file: str, crc_at: CrcAt) -> Checkpoint | None:
         data = read_file(self._disk, self._folder / file)
         found = decode(data) if data else None
-        return found if found is not None and _belongs(found, crc_at) else None
+        return found if found is not None and _belongs(found, crc_at, self._vouched) else None
 
     def _replace(self, checkpoint: Checkpoint) -> None:
         """New file synced under a name of its own, then the old one becomes `.prev`, then the new one takes its name."""
@@ -224,8 +242,11 @@ def _file_of(name: str) -> str:
     return f"{quote(name, safe='@')}.json"
 
 
-def _belongs(found: Checkpoint, crc_at: CrcAt) -> bool:
-    return found.crc == (NO_CRC if found.seq == 0 else crc_at(found.seq))
+def _belongs(found: Checkpoint, crc_at: CrcAt, vouched: Mapping[str, int]) -> bool:
+    crc = NO_CRC if found.seq == 0 else crc_at(found.seq)
+    if crc is None:  # its record is lost, or trimmed: it counts where the manifest, which is of this log, names it
+        return vouched.get(found.name) == found.seq
+    return found.crc == crc
 
 
 def _newest_first(folder: Path, name: str) -> list[Path]:

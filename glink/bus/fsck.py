@@ -13,6 +13,7 @@ from pathlib import Path
 
 from glink.bus import checkpoints, index, marks, record, retention, segment
 from glink.bus.blobs import StoredBlobs
+from glink.bus.damage import Damage
 from glink.bus.fsio import Disk, chunks, read_file
 from glink.bus.recovery import judge, known_floor
 from glink.bus.segment import Header, Seal
@@ -21,28 +22,6 @@ from glink.limits import Limits
 
 UNFINISHED = "a repair did not come to its end; `glink repair` finishes it"
 _HEADER = "the header is damaged, or another bus's"
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """A segment that is not as it was written. `lost` from-to, both included; None when every record is whole all the
-    same. `last` is its last seq.
-
-    `next_header` is that of the segment after it, None for the last one; `header` its own, None where that is damaged.
-    """
-
-    path: Path
-    first: int
-    last: int
-    lost: tuple[int, int] | None
-    what: str
-    header: Header | None = None
-    next_header: Header | None = None
-
-    def __str__(self) -> str:
-        if self.lost is None:
-            return f"{self.path}: {self.what}; no record is lost"
-        return f"{self.path}: {self.what}; records {self.lost[0]}-{self.lost[1]}, or some of them, are lost"
 
 
 @dataclass(slots=True)
@@ -71,6 +50,20 @@ def check(disk: Disk, bus: Path, limits: Limits, *, end: tuple[int, int] | None 
     """The whole bus; up to `end` (segment, offset), where a daemon goes on writing behind it. Raises BusFormat."""
     marks.check_format(disk, bus)
     report = Report(unfinished=marks.read_repair(disk, bus) is not None)
+    _log(disk, bus, limits, end, report)
+    _checkpoints(disk, bus / "checkpoints", report)
+    _blobs(disk, bus, report)
+    return report
+
+
+def damages(disk: Disk, bus: Path, limits: Limits, *, end: tuple[int, int] | None = None) -> tuple[Damage, ...]:
+    """What is wrong with the log alone, by reading all of it."""
+    report = Report()
+    _log(disk, bus, limits, end, report)
+    return tuple(report.damages)
+
+
+def _log(disk: Disk, bus: Path, limits: Limits, end: tuple[int, int] | None, report: Report) -> None:
     events = bus / "events"
     firsts = [first for first in segment.firsts(disk, events) if end is None or first <= end[0]]
     floor = known_floor(disk, bus) if end is None else 0
@@ -90,9 +83,6 @@ def check(disk: Disk, bus: Path, limits: Limits, *, end: tuple[int, int] | None 
         due = found + 1
     if due <= floor:
         report.damages.append(_missing(events, due, floor, None))
-    _checkpoints(disk, bus / "checkpoints", report)
-    _blobs(disk, bus, report)
-    return report
 
 
 def _header(disk: Disk, events: Path, first: int) -> Header | None:
@@ -174,8 +164,10 @@ def _sealed(
             if seal.damaged:
                 report.others.append(f"{path}: sealed as damaged; the loss was accepted")
             return seal.last
-        lost = _lost(disk, fd, header, size if seal is None else seal.start, last, limits)
-        what = "the seal is missing or damaged" if seal is None else "damaged"
+        end = size if seal is None else seal.start
+        at = segment.intact_prefix(disk, fd, header, end).end
+        lost = _lost(disk, fd, header, end, last, limits)
+        what = f"damaged at byte {at}" if at < end else "the seal is missing or damaged"
         report.damages.append(Damage(path, first, last, lost, what, header, after))
         return last
     finally:
@@ -202,13 +194,14 @@ def _last(
             return last
         prefix = segment.intact_prefix(disk, fd, header, size)
         report.records += prefix.seq - first + 1
-        if prefix.end == size and prefix.seq >= floor:
+        if prefix.end == size and (prefix.sealed or prefix.seq >= floor):
             return prefix.seq
         try:
             judge(fd, header, prefix.end, prefix.seq + 1, disk=disk, events=events, floor=floor, limits=limits)
         except BusCorrupt:
             whole = [record.seq_of(line) for _, line in segment.survivors(disk, fd, header, size, limits.record_bytes)]
-            last = max(floor, *whole, prefix.seq)
+            seal = segment.read_seal(disk, fd, header)
+            last = max(floor, *whole, prefix.seq, 0 if seal is None else seal.last)
             lost = _lost(disk, fd, header, size, last, limits)
             report.damages.append(Damage(path, first, last, lost, f"damaged at byte {prefix.end}", header))
             return last

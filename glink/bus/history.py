@@ -16,15 +16,18 @@ import fcntl
 from array import array
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from glink.bus import index, picking, record, segment
+from glink.bus.around import Around
+from glink.bus.damage import Damage
 from glink.bus.fsio import Disk, read_all
-from glink.bus.index import Index, Stored
+from glink.bus.index import Index
+from glink.bus.indexes import Indexes
 from glink.bus.segment import Header, Seal, Walk
 from glink.errors import BusCorrupt, BusTrimmed
 from glink.event import Record
@@ -32,7 +35,6 @@ from glink.jsontext import loads
 from glink.limits import Limits
 
 Judge = Callable[[int, Header, int, int], None]
-_INDEXES = 32
 _PAGE = 1_000  # records that are checked one by one before a sealed segment is checked as a whole
 _SOME = 200  # records decoded at once: they still fit into the processor's cache
 _LARGEST_WHOLE = 32 << 20  # longer segments are not held in memory
@@ -48,18 +50,39 @@ class End(NamedTuple):
 class History:
     """The segments of one bus. `open_index` gives the index of the segment that is being written.
 
-    It is there in the process that has walked that segment since it took the lock, and trusts it.
+    It is there in the process that has walked that segment since it took the lock, and trusts it. `look` looks through
+    all of the log for damage; `damages` is what it found when somebody came upon some, and is read around from then on.
     """
 
-    def __init__(self, disk: Disk, events: Path, limits: Limits, *, open_index: Callable[[], Index] | None) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        events: Path,
+        limits: Limits,
+        *,
+        open_index: Callable[[], Index] | None,
+        look: Callable[[], Sequence[Damage]],
+    ) -> None:
         self._disk, self._events = disk, events
         self._longest = limits.record_bytes
         self._open_index = open_index
-        self._indexes: dict[tuple[int, int, int], Index | Stored] = {}
+        self._indexes = Indexes(disk, events, limits, saves=open_index is not None)
+        self._look = look
+        self.damages: tuple[Damage, ...] = ()
+
+    def find_damage(self) -> bool:
+        """Look for what is damaged, unless that is known; whether there is something new to read around."""
+        if self.damages:
+            return False
+        try:
+            self.damages = tuple(self._look())
+        except FileNotFoundError:  # old segments are being trimmed, which nobody does to a damaged log
+            return False
+        return bool(self.damages)
 
     def first_seq(self) -> int:
-        """The first seq that is on the bus, or will be."""
-        return self.firsts()[0]
+        """The first seq that is on the bus, or was before it was lost, or will be."""
+        return min([*self.firsts()[:1], *(one.first for one in self.damages)])
 
     def firsts(self) -> list[int]:
         """The first seq of every segment, ascending."""
@@ -74,11 +97,22 @@ class History:
         `judge`, what stands at the end of the last segment may be a torn batch: `judge` is given the place and returns
         when it is.
         """
+        if self.damages:
+            yield from self._around().replay(
+                after,
+                end,
+                project,
+                lambda fd, header, seal, seq: self._in_order(fd, header, seal, seq, end, project, judge),
+            )
+            return
         for fd, header, seal in self._segments(after, end):
             yield from self._in_order(fd, header, seal, after, end, project, judge)
 
     def by_project(self, after: int, end: End, *, judge: Judge | None = None) -> Iterator[tuple[str, list[Record]]]:
         """All that `replay` gives, some records of one project at a time, "" for none: in order within each project."""
+        if self.damages:
+            yield from _gathered(self.replay(after, end, judge=judge))
+            return
         for fd, header, seal in self._segments(after, end):
             if seal is None or seal.damaged or header.first <= after or seal.start > _LARGEST_WHOLE:
                 yield from _gathered(self._in_order(fd, header, seal, after, end, None, judge))
@@ -95,16 +129,33 @@ class History:
             return self.read(seq, listed[0][1], firsts=listed[0][0])
 
         def crc_at(seq: int) -> str | None:
-            found = look(seq)
-            if found is None:  # the log went on since it was listed, or the record is not there
-                listed.clear()
+            try:
                 found = look(seq)
-            return None if found is None else str(found["crc"])  # type: ignore[typeddict-item]
+                if found is None:  # the log went on since it was listed, or the record is not there
+                    listed.clear()
+                    found = look(seq)
+            except BusCorrupt:
+                found = None
+            return self._named_behind(seq) if found is None else str(found["crc"])  # type: ignore[typeddict-item]
 
         return crc_at
 
+    def _named_behind(self, seq: int) -> str | None:
+        """The crc of the last record of a segment, also where it is lost, as the header of the next one says it."""
+        try:
+            fd, header = segment.open_segment(self._disk, self._events, seq + 1)
+        except (FileNotFoundError, BusCorrupt):
+            return None
+        self._disk.close(fd)
+        return header.prev_crc.decode()
+
     def read(self, seq: int, end: End, *, firsts: list[int] | None = None) -> Record | None:
-        """One record, checked by itself; None where it is not on the bus. `firsts` spares the listing of the segments."""
+        """One record, checked by itself; None where it is not on the bus. `firsts` spares the listing of the segments.
+
+        Raises BusCorrupt where it is damaged.
+        """
+        if self.damages and self._around().concerns(seq):
+            return next((one for one in self.replay(seq - 1, end) if one["seq"] == seq), None)
         firsts = [first for first in firsts or self.firsts() if first <= min(end.first, seq)]
         if not firsts:
             return None
@@ -129,9 +180,12 @@ class History:
         """Who has records in a sealed segment."""
         fd, header = segment.open_segment(self._disk, self._events, first)
         try:
-            return [project for project, _ in self._offsets(fd, header, self._seal(fd, header))]
+            return [project for project, _ in self._indexes.all(fd, header, self._seal(fd, header))]
         finally:
             self._disk.close(fd)
+
+    def _around(self) -> Around:
+        return Around(self._disk, self._events, self.damages, self._longest)
 
     # One segment after the other.
 
@@ -146,6 +200,8 @@ class History:
                 try:
                     following, header = segment.open_segment(self._disk, self._events, due)
                 except FileNotFoundError:
+                    if header.first in self.firsts():  # the oldest ones are trimmed first
+                        raise BusCorrupt(f"{self._events / segment.name_of(due)}: the file is not there") from None
                     raise BusTrimmed(
                         f"records from {due} on were taken away by retention while they were to be read; "
                         f"the first one there is {self.first_seq()}"
@@ -197,7 +253,7 @@ class History:
             return self._decoded(fd, self._locate(fd, header, after, end.offset), end.offset, after)
         found = self._open_index()
         if found.first != header.first:  # it was sealed since `end` was looked up
-            found = self._scanned(fd, header, end.offset)
+            found = self._indexes.scanned(fd, header, end.offset)
         return self._picked(fd, header, found.of(project), end.offset, project, after)
 
     def _sealed(self, fd: int, header: Header, seal: Seal, after: int, project: str | None) -> Iterator[Record]:
@@ -208,7 +264,7 @@ class History:
                 raise self._damaged(header, seal)
             yield from self._survivors(fd, header, seal, after, project)
         elif project is not None:
-            yield from self._picked(fd, header, self._of(fd, header, seal, project), seal.start, project, after)
+            yield from self._picked(fd, header, self._indexes.of(fd, header, seal, project), seal.start, project, after)
         else:
             yield from self._whole(fd, header, seal, after)
 
@@ -237,7 +293,7 @@ class History:
         if sha256(data).hexdigest() != seal.sha256:
             raise self._damaged(header, seal)
         find = data.find
-        for project, offsets in self._offsets(fd, header, seal):
+        for project, offsets in self._indexes.all(fd, header, seal):
             for start in range(0, len(offsets), _SOME):
                 lines = [data[at : find(b"\n", at)] for at in offsets[start : start + _SOME]]
                 yield project, loads(b"[%b]" % b",".join(lines))
@@ -300,59 +356,6 @@ class History:
 
     def _locate(self, fd: int, header: Header, after: int, end: int) -> int:
         return segment.locate(self._disk, fd, header.size, end, after + 1)
-
-    # Indexes.
-
-    def _of(self, fd: int, header: Header, seal: Seal, project: str) -> array[int]:
-        """Where a project's records stand in a sealed segment."""
-        try:
-            return self._index(fd, header, seal).of(project)
-        except index.Broken:
-            return self._remade(fd, header, seal).of(project)
-
-    def _offsets(self, fd: int, header: Header, seal: Seal) -> list[tuple[str, array[int]]]:
-        """The same of all projects."""
-        try:
-            return self._index(fd, header, seal).all()
-        except index.Broken:
-            return self._remade(fd, header, seal).all()
-
-    def _index(self, fd: int, header: Header, seal: Seal) -> Index | Stored:
-        """Made, and by its daemon also saved, where there is none."""
-        found = self._indexes.get(self._which(fd, header))
-        if found is not None:
-            return found
-        stored = index.load(self._disk, self._path(header), header.id, self._disk.fstat(fd).st_size)
-        if stored is None or stored.count != seal.count:
-            return self._remade(fd, header, seal)
-        return self._remembered(fd, header, stored)
-
-    def _remembered(self, fd: int, header: Header, found: Index | Stored) -> Index | Stored:
-        which = self._which(fd, header)
-        if len(self._indexes) >= _INDEXES:
-            self._indexes.pop(next(iter(self._indexes), which), None)
-        self._indexes[which] = found
-        return found
-
-    def _which(self, fd: int, header: Header) -> tuple[int, int, int]:
-        """What an index is remembered by: a segment that was redacted keeps its first seq and its id."""
-        stat = self._disk.fstat(fd)
-        return header.first, stat.st_ino, stat.st_size
-
-    def _remade(self, fd: int, header: Header, seal: Seal) -> Index | Stored:
-        if seal.damaged:
-            lines = segment.survivors(self._disk, fd, header, seal.start, self._longest)
-            return self._remembered(fd, header, Index(header.first).scan(lines))
-        found, size = self._scanned(fd, header, seal.start), self._disk.fstat(fd).st_size
-        if self._open_index is not None and size < index.LARGEST:
-            try:
-                index.save(self._disk, self._path(header), found.encode(header.id, size))
-            except OSError:
-                return self._remembered(fd, header, found)  # it can be made again
-        return self._remembered(fd, header, found)
-
-    def _scanned(self, fd: int, header: Header, end: int) -> Index:
-        return Index(header.first).scan(segment.lines(self._disk, fd, header.size, end))
 
     def _path(self, header: Header) -> Path:
         return self._events / segment.name_of(header.first)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from glink.bus import holder, marks, redact, segment
+from glink.bus import fsck, holder, marks, redact, segment
 from glink.bus.blobs import StoredBlobs
-from glink.bus.checkpoints import Checkpoint, Checkpoints
+from glink.bus.checkpoints import Checkpoint, Checkpoints, Covers, CrcAt
+from glink.bus.damage import Damage
 from glink.bus.fsio import Disk, disk_errors
 from glink.bus.history import End, History, Judge
 from glink.bus.holder import Holder
@@ -37,10 +38,8 @@ class BusReader:
             if not marks.check_format(self._disk, self.path) or not segment.firsts(self._disk, self._events):
                 raise NoState(f"no bus at {self.path}: nothing has run there yet; start it with `glink up`")
         self.blobs = StoredBlobs(self._disk, self.path / "blobs" / "sha256")
-        self._history = History(self._disk, self._events, limits, open_index=None)
-        self._checkpoints = Checkpoints(
-            self._disk, self.path / "checkpoints", lambda: self._history.crcs(lambda: self._end()[0])
-        )
+        self._history = History(self._disk, self._events, limits, open_index=None, look=self._look)
+        self._checkpoints = Checkpoints(self._disk, self.path / "checkpoints", self._crcs)
 
     @property
     def held(self) -> bool:
@@ -71,12 +70,29 @@ class BusReader:
         with disk_errors("the checkpoints cannot be read"):
             return self._checkpoints.rest()
 
+    def covers(self) -> Covers:
+        """As `Bus.covers`."""
+        with disk_errors("the checkpoints cannot be read"):
+            return self._checkpoints.covers()
+
+    @property
+    def damages(self) -> tuple[Damage, ...]:
+        """As `Bus.damages`."""
+        return self._history.damages
+
+    def find_damage(self) -> bool:
+        """As `Bus.find_damage`."""
+        with disk_errors("the log cannot be read"):
+            return self._history.find_damage()
+
     def replay(self, after: int, *, project: str | None = None) -> Iterator[Record]:
         """The records with a seq above `after` that are durable at the time of the call; see `Bus.replay`.
 
         While `glink redact` puts other segments in the place of these, it goes on in those with the next seq.
         """
         with disk_errors("the log cannot be read"):
+            if after + 1 < self._history.first_seq():
+                self._history.find_damage()  # trimmed, or gone?
             while True:
                 last = self._last_file()
                 try:
@@ -86,7 +102,7 @@ class BusReader:
                         after = found["seq"]
                         yield found
                 except BusCorrupt:
-                    if not self._is_another(last):
+                    if not self._is_another(last) and not self._history.find_damage():
                         raise
                 else:
                     if not self._is_another(last):
@@ -95,6 +111,8 @@ class BusReader:
     def by_project(self, after: int) -> Iterator[tuple[str, list[Record]]]:
         """As `Bus.by_project`."""
         with disk_errors("the log cannot be read"):
+            if after + 1 < self._history.first_seq():
+                self._history.find_damage()
             end, is_tail = self._end()
             yield from self._history.by_project(after, end, judge=self._judge() if is_tail else None)
 
@@ -134,11 +152,7 @@ class BusReader:
         """Where reading stops, and whether a torn batch may stand there."""
         # the size first: bytes that were there before the bus was seen to be free are not in the making
         last = segment.firsts(self._disk, self._events)[-1]
-        fd, _ = segment.open_segment(self._disk, self._events, last)
-        try:
-            size = self._disk.fstat(fd).st_size
-        finally:
-            self._disk.close(fd)
+        size = self._disk.stat(self._events / segment.name_of(last)).st_size
         durable = marks.read_durable(self._disk, self.path)
         if durable is not None and holder.is_held(self._disk, self.path):
             return End(*durable), False
@@ -165,3 +179,16 @@ class BusReader:
     def _judge(self) -> Judge:
         floor = known_floor(self._disk, self.path)
         return partial(judge, disk=self._disk, events=self._events, floor=floor, limits=self._limits)
+
+    def _look(self) -> tuple[Damage, ...]:
+        end, is_tail = self._end()
+        return fsck.damages(self._disk, self.path, self._limits, end=None if is_tail else end)
+
+    def _crcs(self) -> CrcAt:
+        stored, clean = self._history.crcs(lambda: self._end()[0]), marks.read_clean(self._disk, self.path)
+
+        def crc_at(seq: int) -> str | None:
+            found = stored(seq)
+            return clean[1].decode() if found is None and clean is not None and clean[0] == seq else found
+
+        return crc_at

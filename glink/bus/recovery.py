@@ -51,24 +51,24 @@ def recover(disk: Disk, bus: Path, *, time: str, limits: Limits) -> Recovered:
     firsts = segment.firsts(disk, events)
     if not firsts and floor:
         raise BusCorrupt(f"{events}: no segment is there, and records 1-{floor} are due")
-    last = _read_last(disk, events, firsts[-1]) if firsts else None
+    last = read_last(disk, events, firsts[-1]) if firsts else None
     try:
         through = check_chain(disk, events, firsts, last.trimmed) if last else 0
 
-        _sweep(disk, bus)
+        sweep(disk, bus)
         if not has_format:
             marks.write_format(disk, bus)
         if last is None:
             marks.write_epoch(disk, bus, epoch)
             return _start(disk, events, epoch=epoch, time=time)
-        was_clean = _mend_last(disk, bus, last, clean=clean, floor=floor, limits=limits)
+        was_clean = mend_last(disk, bus, last, clean=clean, floor=floor, limits=limits)
     finally:
         if last is not None:
             disk.close(last.fd)
     retention.trim(disk, events, through)
     epoch = max(epoch, last.prefix.epoch + 1)
     marks.write_epoch(disk, bus, epoch)
-    return _go_on(disk, events, last, epoch=epoch, time=time, clean=was_clean)
+    return go_on(disk, events, last, epoch=epoch, time=time, clean=was_clean)
 
 
 def known_floor(disk: Disk, bus: Path) -> int:
@@ -149,7 +149,8 @@ class Last:
     trimmed: int
 
 
-def _read_last(disk: Disk, events: Path, first: int) -> Last:
+def read_last(disk: Disk, events: Path, first: int) -> Last:
+    """Walks it; the caller closes its descriptor."""
     fd, header = segment.open_segment(disk, events, first)
     try:
         prefix = segment.intact_prefix(disk, fd, header)
@@ -159,7 +160,8 @@ def _read_last(disk: Disk, events: Path, first: int) -> Last:
         raise
 
 
-def _sweep(disk: Disk, bus: Path) -> None:
+def sweep(disk: Disk, bus: Path) -> None:
+    """Removes what was half made."""
     for folder in (bus, *(bus / name for name in FOLDERS)):
         for name in disk.listdir(folder):
             if name.endswith((".new", ".tmp")):
@@ -168,23 +170,25 @@ def _sweep(disk: Disk, bus: Path) -> None:
 
 def _start(disk: Disk, events: Path, *, epoch: int, time: str) -> Recovered:
     header = segment.create(disk, events, first=1, epoch=epoch, time=time, previous=(0, segment.NO_CRC))
-    return _at_header(header, epoch=epoch, clean=True)
+    return at_header(header, epoch=epoch, clean=True)
 
 
-def _go_on(disk: Disk, events: Path, last: Last, *, epoch: int, time: str, clean: bool) -> Recovered:
+def go_on(disk: Disk, events: Path, last: Last, *, epoch: int, time: str, clean: bool) -> Recovered:
+    """Writing goes on at the end of the last segment, in a new one where that is sealed."""
     header, prefix = last.header, last.prefix
     if not prefix.sealed:
         return Recovered(header=header, end=prefix.end, seq=prefix.seq, crc=prefix.crc, epoch=epoch, clean=clean)
     previous = (header.id, prefix.crc)
     header = segment.create(disk, events, first=prefix.seq + 1, epoch=epoch, time=time, previous=previous)
-    return _at_header(header, epoch=epoch, clean=clean)
+    return at_header(header, epoch=epoch, clean=clean)
 
 
-def _at_header(header: Header, *, epoch: int, clean: bool) -> Recovered:
+def at_header(header: Header, *, epoch: int, clean: bool) -> Recovered:
+    """Writing goes on in a segment that holds nothing yet."""
     return Recovered(header=header, end=header.size, seq=header.first - 1, crc=header.crc, epoch=epoch, clean=clean)
 
 
-def _mend_last(
+def mend_last(
     disk: Disk, bus: Path, last: Last, *, clean: tuple[int, bytes] | None, floor: int, limits: Limits
 ) -> bool:
     """Sets aside what is torn, and copies the intact part after an unclean stop; whether the last stop was clean."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from glink.bus import fsck, holder, marks, record, redact, segment
 from glink.bus.bus import Bus
-from glink.bus.fsck import Damage
+from glink.bus.damage import Damage, flags
 from glink.bus.fsio import Disk, chunks, discard, make_folder, write_new
 from glink.bus.index import path_of
 from glink.bus.recovery import copy
@@ -71,8 +71,8 @@ def _seal_all(
     found = sorted(one.lost for one in damages if one.lost is not None and one.lost not in before)
     if found != sorted(one for one in accepted if one not in before):
         said = "\n".join(map(str, damages)) or "no record is lost: there is nothing to accept"
-        flags = " ".join(f"--accept-loss {first}-{last}" for first, last in found)
-        raise UsageError(f"{said}" + (f"\nto go on without them: glink repair {flags}" if flags else ""))
+        left = [one for one in damages if one.lost not in before]
+        raise UsageError(said + (f"\nto go on without them: glink repair {flags(left)}" if found else ""))
     if not damages and begun is None:
         return None
     lost = sorted([*before, *found])

@@ -29,7 +29,7 @@ def command(
     view, limits = View.take(settings), settings.limits
     now, past = view.clock.now(), view.past
     reports = [survey(view.desks[name], now) for name in sorted(view.desks)]
-    earlier = past.replay(max(0, view.seq - limits.page_records)) if past is not None else ()
+    earlier = past.replay(max(0, view.seq - limits.page_records, view.readable)) if past is not None else ()
     prompts = Prompts(past.read if past is not None else lambda seq: None, view.bodies, limits)
     files = whole_site(
         reports, Pasts.of(earlier, limits), now=now, limits=limits, prompts=prompts, revision=view.revision

@@ -13,6 +13,8 @@ def tell(answer: dict[str, Any], *, project: str | None, as_json: bool, exit_cod
     if as_json:
         show(answer)
     else:
+        for one in answer["unknown"]:
+            say(f"{one['project']}: its state is not known: {one['text']}")
         for problem in answer["invalid"]:
             say(f"invalid: {problem['text']}")
         for one in answer["plans"]:

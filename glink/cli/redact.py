@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 
 from glink.bus.bus import Bus
+from glink.bus.damage import in_words
 from glink.bus.fsio import Disk, disk_errors
 from glink.bus.reader import BusReader
 from glink.bus.redact import redact
 from glink.cli.shell import ConfigOption, JsonOption, configured
 from glink.cli.speech import say, show
 from glink.clock import SystemClock
-from glink.errors import UsageError
+from glink.errors import BusCorrupt, UsageError
 
 
 def command(config: ConfigOption = None, json: JsonOption = False) -> None:
@@ -26,6 +27,8 @@ def command(config: ConfigOption = None, json: JsonOption = False) -> None:
         raise UsageError("no secret on standard input: one a line")
     bus = Bus.open(settings.bus_dir, clock=SystemClock(), limits=settings.limits, network=settings.network)
     try:
+        if bus.damages:
+            raise BusCorrupt(f"what is left of a damaged bus is not written anew; {in_words(bus.damages)}")
         with disk_errors("the bus cannot be redacted"):
             done = redact(Disk(), settings.bus_dir, secrets, settings.limits)
     finally:

@@ -110,6 +110,8 @@ def _progress(report: dict[str, Any]) -> str:
 
 
 def _trouble(report: dict[str, Any]) -> str:
+    if corrupt := [one["message"] for one in report["conditions"] if one["type"] == "BusCorrupt"]:
+        return str(corrupt[0])
     if report["errors"]:
         return str(Problem(**report["errors"][0]))
     bad = [row for row in report["steps"] if row["status"] == "failed" or row["decision"] == "wait"]

@@ -90,6 +90,7 @@ class _Look:
         return {
             "revision": revision,
             "plans": [self._plan(name, wanted[name]) for name in sorted(wanted)],
+            "unknown": [],
             "invalid": [],
         }
 

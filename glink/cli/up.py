@@ -13,11 +13,12 @@ import typer
 
 from glink import collector
 from glink.app import Engine
+from glink.bus import damage
 from glink.cli.shell import ConfigOption, JsonOption, configured
 from glink.cli.speech import say, show
 from glink.clock import SystemClock
 from glink.config import Config
-from glink.errors import BusError, UsageError
+from glink.errors import BusCorrupt, BusError, UsageError
 from glink.project import find_projects
 from glink.reconciler.desk import Desk
 from glink.reconciler.survey import survey
@@ -132,6 +133,14 @@ def _greet(engine: Engine, wanted: list[str], settings: Config, json: bool) -> N
     say(f"glink: {len(desks)} projects in {settings.projects_dir}, bus {settings.bus_dir}")
     if engine.url:
         say(f"page: {engine.url}/   {_way_in(settings)}")
+    if engine.bus.damages:
+        say(f"DAMAGED: {damage.in_words(engine.bus.damages)}")
+        unknown = [desk.name for desk in desks if desk.unknown]
+        say(
+            f"not known, so nothing of it runs: {', '.join(unknown)}"
+            if unknown
+            else "every project is known all the same"
+        )
     for desk in desks:
         for problem in desk.problems:
             say(f"invalid: {problem}")
@@ -159,4 +168,6 @@ def _result(engine: Engine, wanted: list[str], json: bool) -> int:
     else:
         for one in reports:
             say(f"{one.project}: {one.sync}, {one.health}")
+    if any(desk.unknown for desk in _desks(engine, wanted)):
+        return BusCorrupt.exit_code
     return 1 if bad else 0

@@ -49,6 +49,9 @@ def _print_whole(answer: dict[str, Any]) -> None:
         say(f"passed over: generation {one['generation']} of {one['revision']}, replaced before it settled")
     if answer["next"] is not None:
         say(f"looked at again by itself: {answer['next']}")
+    for one in answer["conditions"]:
+        if one["type"] == "BusCorrupt":
+            say(f"{one['type']}: {one['message']}")
     for error in answer["errors"]:
         say(f"invalid: {Problem(**error)}")
     for row in answer["steps"]:

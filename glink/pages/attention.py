@@ -58,6 +58,7 @@ _BY_REASON: Mapping[str, Sign] = {
     Reason.NO_WORKER: Sign.PERSON,
     Reason.OTHER_ENGINE: Sign.PERSON,
     Reason.UPSTREAM_FAILED: Sign.BLOCKED,
+    Reason.BUS_CORRUPT: Sign.BLOCKED,
     Reason.BACKING_OFF: Sign.QUEUED,
     Reason.NO_SLOT: Sign.QUEUED,
     Reason.AGENT_COOLING: Sign.QUEUED,
@@ -91,11 +92,13 @@ def waits_for_person(row: Row) -> bool:
 
 def standing_of(report: Report) -> Standing:
     """What the project is filed under."""
-    if any(one.type == "Orphaned" for one in report.conditions):
+    if report.condition("BusCorrupt"):
+        return Standing.BROKEN
+    if report.condition("Orphaned"):
         return Standing.GONE
     if report.errors or any(is_broken(row) for row in report.steps):
         return Standing.BROKEN
-    if any(waits_for_person(row) for row in report.steps) or any(one.type == "Suspended" for one in report.conditions):
+    if any(waits_for_person(row) for row in report.steps) or report.condition("Suspended"):
         return Standing.WAITS
     busy = any(sign_of(row) in (Sign.RUNNING, Sign.QUEUED) for row in report.steps)
     return Standing.RUNNING if busy or (report.run or {}).get("status") == "running" else Standing.FINE

@@ -49,7 +49,9 @@ def cards_of(report: Report) -> list[Card]:
     cards = [_card(report, rows) for rows in [*_alike(failed), *_alike(waiting)]]
     if report.errors:
         cards.insert(0, Card(report.project, Sign.FAILED, (), "", "", "", INVALID, report.errors))
-    if (held := next((one for one in report.conditions if one.type == "Suspended"), None)) is not None:
+    if (corrupt := report.condition("BusCorrupt")) is not None:
+        cards.insert(0, Card(report.project, Sign.FAILED, (), "", "events may be lost", corrupt.message, None))
+    if (held := report.condition("Suspended")) is not None:
         stopped = tuple(row.step for row in report.steps if row.reason == "suspended")
         advice = suspended_advice(report.project, by_file=held.reason == "ByFile")
         cards.append(Card(report.project, Sign.PERSON, stopped, "", held.message, "", advice))

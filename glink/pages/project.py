@@ -83,6 +83,8 @@ def fences_to_show(report: Report, most: int) -> list[int]:
 
 def _verdict(report: Report) -> str:
     standing = standing_of(report)
+    if report.condition("BusCorrupt"):
+        return "The bus is damaged, and events of this project may be lost: nothing is done until that is accepted."
     if standing is Standing.GONE:
         return "Its files are gone. History and answers are kept."
     counts = Counter(sign_of(row) for row in report.steps)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from glink.errors import BusCorrupt
 from glink.event import Record
 from glink.limits import Limits
 
@@ -41,9 +42,12 @@ class Prompts:
     def __init__(self, read: Callable[[int], Record | None], bodies: Callable[[str], bytes], limits: Limits) -> None:
         @lru_cache(maxsize=KEPT)
         def find(fence: int) -> Prompt | None:
-            record = read(fence)
-            if record is not None and record["type"] == "step.claimed":
-                record = read(record["data"]["offer"])
+            try:
+                record = read(fence)
+                if record is not None and record["type"] == "step.claimed":
+                    record = read(record["data"]["offer"])
+            except BusCorrupt:  # its page has the rest
+                return None
             return None if record is None else prompt_of(record, bodies, limits)
 
         self._find = find

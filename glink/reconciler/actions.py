@@ -61,6 +61,7 @@ class Reason(StrEnum):
     EXHAUSTED = "exhausted"
     CANCELLED = "cancelled"
     UNKNOWN_OUTCOME = "unknown_outcome"
+    BUS_CORRUPT = "bus_corrupt"
 
 
 RUNS = frozenset(list(Reason)[: list(Reason).index(Reason.UP_TO_DATE)])

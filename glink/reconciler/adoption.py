@@ -28,6 +28,8 @@ def adopt(
 ) -> None:
     """Judge what each desk has in flight; a lost attempt is put as a result like any other."""
     for desk in desks:
+        if desk.unknown:  # what runs of it goes on, and is judged once its state is known
+            continue
         with books.isolated(desk.name):
             _adopt_one(books, dispatcher, desk, put, now, same_boot=same_boot)
 
@@ -39,14 +41,15 @@ def _adopt_one(
     if flying and desk.board is not None:
         desk.board.refresh(None, now)
     for name, step in flying:
+        closed = agent_closed(books.world, step.agent, now) is Reason.NO_WORKER
+        found = None if closed or step.worker else books.jobs.again(desk, name)
         books.world.taken(step.agent, +1)
-        if agent_closed(books.world, step.agent, now) is Reason.NO_WORKER:
+        if closed:
             put(lost(desk, name, "undeclared", f"{step.agent} is not declared any more, so nobody takes its answer"))
             continue
         if step.worker:
             grant(books, desk, name, now)
             continue
-        found = books.jobs.again(desk, name)
         if found is None:
             put(lost(desk, name, "gone", "its workflow is not on the bus any more"))
             continue

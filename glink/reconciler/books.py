@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from glink.bus.bus import Bus
-from glink.errors import BusError, BusRefused, Problem
+from glink.errors import BusCorrupt, BusError, BusRefused, Problem
 from glink.event import Record
 from glink.fold import fold
 from glink.limits import Limits
@@ -22,6 +22,7 @@ from glink.reconciler.dispatch import Job
 from glink.reconciler.inbox import Look, Request, Result
 from glink.reconciler.jobs import Jobs
 from glink.reconciler.leases import Leases
+from glink.reconciler.memory import Doubt
 from glink.state import ProjectState
 from glink.watch.source import Observation
 from glink.workflow import Workflow
@@ -48,7 +49,8 @@ class Pass:
 class Books:
     """`todo` names the projects that are to be planned; `present` is the pass under way.
 
-    `ending` holds attempts (fence -> agent) that were cancelled and whose slots are not free yet.
+    `ending` holds attempts (fence -> agent) that were cancelled and whose slots are not free yet; `doubt` says whose
+    state is not known.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Books:
         surroundings: Surroundings,
         limits: Limits,
         out: Path,
+        doubt: Doubt,
     ) -> None:
         self.bus, self.desks, self.world = bus, desks, world
         self.surroundings, self.limits = surroundings, limits
@@ -68,7 +71,14 @@ class Books:
         self.ending: dict[int, str] = {}
         self.todo: dict[str, None] = {}
         self.present = Pass()
+        self.doubt = doubt
         self._out = out
+
+    def must_know(self, project: str) -> None:
+        """Raises BusCorrupt for a project whose state is not known."""
+        desk = self.desks.get(project)
+        if unknown := desk.unknown if desk is not None else self.doubt.of(project):
+            raise BusCorrupt(f"the state of {project} is not known: {unknown}")
 
     def begin(self) -> Pass:
         """A new pass."""
@@ -135,6 +145,10 @@ class Books:
             yield
         except BusRefused as error:
             self._stand_still(project, error)
+        except BusCorrupt as error:
+            if (desk := self.desks.get(project)) is not None:
+                desk.unknown = str(error)
+                desk.unseat()
         except BusError:
             raise
         except Exception as error:  # a bug, or a stored workflow that this version cannot read: the others go on
@@ -169,7 +183,7 @@ class Books:
         world.take(durable.folded())
         world.in_flight, world.by_agent = 0, {}
         for desk in self.desks.values():
-            for step in desk.state.steps.values():
+            for step in desk.state.steps.values() if not self.doubt.of(desk.name) else ():
                 if step.fence:
                     self.ending.pop(step.fence, None)
                     world.taken(step.agent, +1)

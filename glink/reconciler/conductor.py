@@ -87,7 +87,7 @@ class Conductor:
     ) -> None:
         self.bus, self.world, self.inbox, self.dispatcher = bus, world, inbox, dispatcher
         self.desks, self.clock, self.limits = desks, clock, limits
-        self.books = Books(bus, desks, world, surroundings=surroundings, limits=limits, out=out)
+        self.books = Books(bus, desks, world, surroundings=surroundings, limits=limits, out=out, doubt=memory.doubt)
         self.listeners = list(listeners)
         self.meter: Meter | None = None
         self.began = self.turned = clock.now()

@@ -33,7 +33,8 @@ MOST_ARGUMENT = 200
 class Desk:
     """`workflow` is the last good one; `problems` what is wrong with the newest files; `dirty` None means all steps.
 
-    `loaded` is what an engine last read of its files.
+    `unknown` says why its state is not known, "" where it is: nothing is then decided or written of it. `loaded` is what
+    an engine last read of its files.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Desk:
     workflow: Workflow | None = None
     board: Board | None = None
     problems: tuple[Problem, ...] = ()
+    unknown: str = ""
     dirty: set[str] | None = field(default_factory=set)
     loaded: Loaded | None = None
 

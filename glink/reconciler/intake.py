@@ -123,6 +123,7 @@ class Intake:
     def _deed(self, request: Request, now: float) -> Deed:
         """What the request comes to; raises the refusal."""
         books = self._books
+        books.must_know(request.project)
         if (beyond := BEYOND.get(request.verb)) is not None:
             return beyond(books, request, now)
         desk = books.desks.get(request.project)
@@ -166,7 +167,7 @@ class Intake:
         if not self.observed:
             self.observed = True
             for desk in books.desks.values():
-                if desk.name in seen.projects or not self._selects(desk.name):
+                if desk.name in seen.projects or desk.unknown or not self._selects(desk.name):
                     continue
                 if desk.state.submitted:
                     self._last_good(desk)
@@ -179,8 +180,10 @@ class Intake:
         books, loaded = self._books, seen.projects[name]
         desk = books.desks.get(name)
         if desk is None:
-            desk = books.desks[name] = Desk(name, ProjectState(name))
+            desk = books.desks[name] = Desk(name, ProjectState(name), unknown=books.doubt.of(name))
         desk.problems, desk.loaded = loaded.problems, loaded
+        if desk.unknown:
+            return
         workflow = loaded.workflow
         if workflow is None:
             self._last_good(desk)
@@ -207,6 +210,8 @@ class Intake:
                 self._books.seat(desk, workflow)
 
     def _orphan(self, desk: Desk) -> None:
+        if desk.unknown:
+            return
         if not desk.state.orphaned and desk.state.generation:
             self._books.stage({"type": "workflow.orphaned", "project": desk.name, "data": {}}, desk)
         self._books.touch(desk, ())

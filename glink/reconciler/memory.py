@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from glink.bus.checkpoints import Covers
+from glink.bus.damage import Damage, end_of, in_words
 from glink.clock import seconds_of, text_of
 from glink.errors import BusCorrupt
 from glink.event import Record
@@ -43,6 +46,10 @@ class Readable(Protocol):
     def blobs(self) -> Bodies: ...
     @property
     def manifest_seq(self) -> int: ...
+    @property
+    def damages(self) -> Sequence[Damage]: ...
+    def find_damage(self) -> bool: ...
+    def covers(self) -> Covers: ...
     def checkpoints(self) -> Iterable[Kept]: ...
     def replay(self, after: int) -> Iterator[Record]: ...
     def by_project(self, after: int) -> Iterator[tuple[str, list[Record]]]: ...
@@ -53,6 +60,9 @@ class Indexed(Protocol):
 
     @property
     def blobs(self) -> Bodies: ...
+    @property
+    def damages(self) -> Sequence[Damage]: ...
+    def covers(self) -> Covers: ...
     def checkpoint(self, name: str) -> tuple[Kept | None, int]: ...
     def replay(self, after: int, *, project: str) -> Iterator[Record]: ...
 
@@ -63,6 +73,28 @@ class Writable(Protocol):
     def write_checkpoint(self, name: str, seq: int, payload: bytes) -> None: ...
     def write_manifest(self, seq: int) -> None: ...
     def write_rest(self, seq: int, payload: bytes) -> None: ...
+
+
+@dataclass(slots=True)
+class Doubt:
+    """Whose events may be among those that are lost: all that nothing vouches for past `end`, the last lost seq.
+
+    `known` says up to which seq the state of a project, or of the world, is whole; `others` holds for the names that
+    are not in it.
+    """
+
+    end: int = 0
+    known: dict[str, int] = field(default_factory=dict)
+    others: int = 0
+    text: str = ""
+
+    def of(self, project: str) -> str:
+        """Why the state of this project is not known; "" where it is. What projects share concerns all of them."""
+        world = self.known.get(WORLD, self.others)
+        return self.text if min(world, self.known.get(project, self.others)) < self.end else ""
+
+    def __bool__(self) -> bool:
+        return any(seq < self.end for seq in (self.others, *self.known.values()))
 
 
 @dataclass(slots=True)
@@ -78,6 +110,7 @@ class Memory:
     saved: dict[str, int] = field(default_factory=dict)
     same_boot: bool = True
     rest: Callable[[], bytes | None] = lambda: None
+    doubt: Doubt = field(default_factory=Doubt)
 
     @classmethod
     def read(cls, bus: Readable) -> Memory:
@@ -86,21 +119,46 @@ class Memory:
         for kept in bus.checkpoints():
             memory._take(kept)
         memory.seq = start = bus.manifest_seq if _complete(memory, bus.manifest_seq) else 0
-        for project, records in bus.by_project(start):
-            memory.fold(project, records, bus.blobs)
+        try:
+            for project, records in bus.by_project(start):
+                memory.fold(project, records, bus.blobs)
+        except BusCorrupt:
+            if not bus.find_damage() and not bus.damages:
+                raise
+            memory._go_on_behind(bus, start)
         return memory
+
+    def _go_on_behind(self, bus: Readable, start: int) -> None:
+        """Leave out what is lost, and say whom that may concern: not whose checkpoint, or carried state, is younger."""
+        covers, end = bus.covers(), end_of(bus.damages)
+        self.doubt = Doubt(end, {**covers.of}, covers.others, in_words(bus.damages))
+        for name, seq in self.saved.items():
+            if seq < 0:
+                self.doubt.known[name] = 0
+        with suppress(BusCorrupt):
+            for record in bus.replay(start):
+                self.fold(record.get("project", ""), (record,), bus.blobs)
+        for record in bus.replay(end):
+            self.fold(record.get("project", ""), (record,), bus.blobs)
+            if record["type"] in CARRIED:
+                self.doubt.known[record.get("project", WORLD)] = record["seq"]
 
     @classmethod
     def of(cls, bus: Indexed, name: str) -> Memory:
-        """One project (or WORLD) alone: costs what was said of it since its checkpoint."""
+        """One project (or WORLD) that is known, alone: costs what was said of it since its checkpoint."""
         memory = cls()
         kept, start = bus.checkpoint(name)
         if kept is not None:
             memory._take(kept)
             start = start if memory.saved[name] >= 0 else 0
         project = "" if name == WORLD else name
-        for record in bus.replay(start, project=project):
+        behind = end_of(bus.damages)
+        known = start >= behind or bus.covers().upto(name) >= behind
+        for record in bus.replay(max(start, behind), project=project):
             memory.fold(project, (record,), bus.blobs)
+            known = known or record["type"] in CARRIED
+        if not known:
+            raise BusCorrupt(f"the state of {name} is not known any more: {in_words(bus.damages)}")
         return memory
 
     @classmethod
@@ -111,6 +169,8 @@ class Memory:
             if (seq is not None and record["seq"] > seq) or (time is not None and record["time"] > time):
                 break
             memory.fold(record.get("project", ""), (record,), bus.blobs)
+            if record["seq"] == seq:  # what follows may be damaged
+                break
         return memory
 
     def _take(self, kept: Kept) -> None:
@@ -172,8 +232,10 @@ class Memory:
             self.saved.pop(name, None)
 
     def save(self, bus: Writable, states: dict[str, ProjectState], world: World) -> None:
-        """Write a checkpoint for whatever changed since its last one, then the manifest."""
-        self.snapshot(states, world).write(bus)
+        """Write a checkpoint for whatever changed since its last one, then the manifest; nothing while there is doubt,
+        since the manifest would vouch for what is not known."""
+        if not self.doubt:
+            self.snapshot(states, world).write(bus)
 
 
 @dataclass(slots=True)

@@ -38,6 +38,7 @@ def write(books: Books, request: Request, now: float) -> Deed:
 
 
 def _check(books: Books, event: Mapping[str, Any]) -> None:
+    books.must_know(event["project"])
     if event["project"] not in books.desks or books.desks[event["project"]].state.deleted:
         raise NotThere(f"no project {event['project']}: a note does not make one")
     if not is_free_type(event["type"]):

@@ -58,7 +58,7 @@ class Retention:
     ) -> None:
         self._bus, self._saver, self._states, self._world, self._limits = bus, saver, states, world, limits
         self._seconds, self._attempts, self._touch_all = seconds, attempts, touch_all
-        newest = bus.read(bus.durable_seq)
+        newest = None if bus.damages else bus.read(bus.durable_seq)
         # A wrong clock at this start must not make everything look old: time counts on from the newest record.
         self._behind = max(0.0, now - seconds_of(newest["time"])) if newest is not None else 0.0
         self._spans: list[Span] = []
@@ -88,6 +88,9 @@ class Retention:
     def _stage(self, put: Put, now: float) -> None:
         self.wake_at = now + self._limits.tidy
         self._mind_the_room(now)
+        if self._bus.damages:  # what is lost may name what would be taken away
+            self._begin_anew(self.wake_at)
+            return
         if not self._spans:
             self._begin(now)
         if self._todo:

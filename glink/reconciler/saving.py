@@ -25,8 +25,9 @@ class Saver:
         self.failures = 0
 
     def offer(self, states: dict[str, ProjectState], world: World) -> bool:
-        """Begin to write what changed; False, and nothing begins, while an earlier offer is being written."""
-        if self._thread is not None and self._thread.is_alive():
+        """Begin to write what changed; False, and nothing begins, while an earlier offer is being written, and while the
+        manifest would vouch for what is not known."""
+        if self._memory.doubt or (self._thread is not None and self._thread.is_alive()):
             return False
         self._take_back()
         snapshot = self._memory.snapshot(states, world)

@@ -61,20 +61,19 @@ def surveyed(desk: Desk, now: float) -> tuple[Report, Plan]:
 
 
 def _unseated(desk: Desk, now: float) -> Report:
-    """A project that nothing is decided for: its files are gone, or were never valid."""
+    """A project that nothing is decided for: its files are gone, or were never valid, or its state is not known."""
     state = desk.state
+    reason = Reason.BUS_CORRUPT if desk.unknown else Reason.ORPHANED if state.orphaned else Reason.SPEC_INVALID
     return Report(
         project=desk.name,
         sync=Sync.UNKNOWN,
-        health=Health.MISSING if state.orphaned else Health.UNKNOWN,
+        health=Health.MISSING if reason is Reason.ORPHANED else Health.UNKNOWN,
         revision=state.revision,
         generation=state.generation,
         run=_run(state),
         conditions=_conditions(desk, [], now),
         errors=tuple(problem.as_data() for problem in desk.problems),
-        steps=tuple(
-            left_over(state, step, Reason.ORPHANED if state.orphaned else Reason.SPEC_INVALID) for step in state.steps
-        ),
+        steps=tuple(left_over(state, step, reason) for step in state.steps),
     )
 
 
@@ -83,7 +82,8 @@ def left_over(state: ProjectState, step: str, reason: Reason) -> Row:
     past, word = state.steps[step], "stay" if reason in _STAYS else "wait"
     status = Status.SUCCEEDED if past.answer is not None else Status.WAITING
     if past.fence:
-        status, reason, word = Status.RUNNING, Reason.IN_FLIGHT, "wait"
+        status, word = Status.RUNNING, "wait"
+        reason = reason if reason is Reason.BUS_CORRUPT else Reason.IN_FLIGHT
     return _filled(Row(step, past.agent, status, word, reason), past, past.answer)
 
 
@@ -198,6 +198,8 @@ def _run(state: ProjectState) -> dict[str, Any] | None:
 def _conditions(desk: Desk, rows: list[Row], now: float) -> tuple[Condition, ...]:
     state, generation = desk.state, desk.state.generation
     found = []
+    if desk.unknown:
+        found.append(Condition("BusCorrupt", True, "EventsLost", f"its state is not known: {desk.unknown}"))
     if desk.problems:
         first = desk.problems[0]
         more = f" (and {len(desk.problems) - 1} more)" if len(desk.problems) > 1 else ""

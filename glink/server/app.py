@@ -94,6 +94,7 @@ class Api:
             unsaved=lambda: engine.housekeeping()[1],
             unpublished=lambda: engine.housekeeping()[2],
             durable_seq=lambda: engine.bus.durable_seq,
+            damages=lambda: len(engine.bus.damages),
             projects=lambda: [(one.project, one.sync, one.health) for one in engine.look(_reports(None))],
         )
 
@@ -106,7 +107,7 @@ def _pages(engine: Engine) -> PageFiles:
         look=lambda names: engine.look(_reports(names)),
         prompts=Prompts(bus.read, bus.blobs.get, config.limits),
         now=engine.now,
-        earlier=lambda: bus.replay(max(0, bus.durable_seq - config.limits.page_records)),
+        earlier=lambda: bus.newest(config.limits.page_records),
         revision=lambda: str(engine.look(lambda view: view.revision)),
     )
 

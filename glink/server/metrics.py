@@ -34,6 +34,7 @@ class Gauges:
     unsaved: Callable[[], int]
     unpublished: Callable[[], int]
     durable_seq: Callable[[], int]
+    damages: Callable[[], int]
     projects: Callable[[], Iterable[tuple[str, str, str]]]
 
 
@@ -102,6 +103,7 @@ class _Looked(Collector):
         yield GaugeMetricFamily("glink_in_flight", "Attempts that are running", look.in_flight())
         yield GaugeMetricFamily("glink_streams", "Readers of streams", look.streams())
         yield GaugeMetricFamily("glink_bus_seq", "The last durable event", look.durable_seq())
+        yield GaugeMetricFamily("glink_bus_damages", "Segments that are damaged", look.damages())
         yield CounterMetricFamily("glink_watch_missed", "Times that news of files were lost", look.watch_missed())
         yield CounterMetricFamily(
             "glink_retention_failures", "Times that old things could not be taken away", look.untidied()

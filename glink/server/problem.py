@@ -12,6 +12,7 @@ from secrets import token_hex
 from typing import Any, Final
 
 from glink.errors import (
+    BusCorrupt,
     BusError,
     BusHeld,
     Conflict,
@@ -75,6 +76,8 @@ def invalid(problems: Sequence[Problem]) -> HttpProblem:
 def _of_bus(error: BusError) -> HttpProblem:
     if error.poisoned:
         return HttpProblem(503, str(error), more={"outcome": "unknown"})
+    if isinstance(error, BusCorrupt):
+        return HttpProblem(503, str(error), {"Retry-After": "60"}, {"error": "BusCorrupt"})
     if error.errno in _FULL:
         return HttpProblem(507, str(error), _RETRY)
     return HttpProblem(503, str(error), _RETRY)

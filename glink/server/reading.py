@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import Protocol
 
+from glink.errors import BusCorrupt
 from glink.event import Record
 from glink.server.choice import Choice
 from glink.server.form import Form, text_of
@@ -40,8 +41,23 @@ class Reading:
         self._top = 0
 
     def more(self, records: int, size: int) -> bytes:
-        """The next piece, of about `size` bytes at most, after looking at `records` at most; raises BusError."""
+        """The next piece, of about `size` bytes at most, after looking at `records` at most; raises BusError.
+
+        Before what is damaged the piece ends, and the next one raises.
+        """
         pieces: list[bytes] = []
+        before = self.cursor
+        try:
+            self._read_on(pieces, records, size)
+        except BusCorrupt:
+            self.close()
+            if self.cursor == before:
+                raise
+        if self.done:
+            self.close()
+        return b"".join(pieces)
+
+    def _read_on(self, pieces: list[bytes], records: int, size: int) -> None:
         written = 0
         takes, frame = self.choice.takes, self.form.record
         for looked, record in enumerate(self._begun(), 1):
@@ -56,12 +72,9 @@ class Reading:
                 if self.count(1):
                     break
             if looked >= records or written >= size:
-                return b"".join(pieces)
+                return
         else:
             self._exhausted()
-        if self.done:
-            self.close()
-        return b"".join(pieces)
 
     def count(self, taken: int) -> bool:
         """Count what was given; whether that was all that is wanted."""

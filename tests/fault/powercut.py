@@ -104,6 +104,7 @@ class Image:
         self.acknowledged += len(heard.said)
         bus = Bus.open(self._at / "bus", clock=SystemClock(), limits=LIMITS)
         try:
+            assert not bus.damages
             self._prove_bus(bus, heard)
         finally:
             bus.close(clean=self._random.random() < 0.3)

@@ -40,7 +40,9 @@ class Story:
     time: Time = field(default_factory=Time)
 
     def open(self, disk: Disk) -> Bus:
-        return Bus.open(BUS, clock=self.time, limits=LIMITS, disk=disk)
+        bus = Bus.open(BUS, clock=self.time, limits=LIMITS, disk=disk)
+        assert not bus.damages  # nothing here damages what was durable
+        return bus
 
     def commit(self, bus: Bus, *projects: str, pad: int = 0) -> None:
         """One batch of notes; the first names a blob that was stored just before."""

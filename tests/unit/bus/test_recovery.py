@@ -3,8 +3,18 @@
 import pytest
 
 from glink.bus import segment
+from glink.bus.fsio import Disk
+from glink.bus.recovery import recover
 from glink.errors import BusCorrupt, BusFormat
+from glink.limits import Limits
 from tests.unit.bus.buses import FIRST, commit_notes, notes, open_bus, seal, seal_and_start_next
+
+
+def refused(path):
+    """What recovery says of a log that it cannot go on with; how it is opened all the same: `test_damaged`."""
+    with pytest.raises(BusCorrupt) as caught:
+        recover(Disk(), path, time="2026-11-24T00:00:00.000000Z", limits=Limits())
+    return str(caught.value)
 
 
 @pytest.fixture
@@ -66,10 +76,9 @@ def test_damage_before_a_whole_later_batch_is_corrupt(path, newline):
     data = bytearray(log_of(path).read_bytes())
     data[at] ^= 1
     log_of(path).write_bytes(data)
-    with pytest.raises(BusCorrupt) as caught:
-        open_bus(path)
+    said = refused(path)
     place = len(b"\n".join(lines[:2])) + 1
-    assert str(caught.value) == (
+    assert said == (
         f"{log_of(path)}: damaged at byte {place}: record 2 is due there and the later batch 3 is whole, "
         "so records 2-2 or some of them are lost"
     )
@@ -82,8 +91,7 @@ def test_a_log_that_ends_before_the_clean_mark_is_corrupt(path):
     open_bus(path).close()
     data = log_of(path).read_bytes()
     log_of(path).write_bytes(b"\n".join(data.split(b"\n")[:3]) + b"\n")
-    with pytest.raises(BusCorrupt, match="records 3-4 were durable and are not readable"):
-        open_bus(path)
+    assert "records 3-4 were durable and are not readable" in refused(path)
 
 
 def test_a_log_that_ends_before_the_manifest_is_corrupt(path):
@@ -93,16 +101,14 @@ def test_a_log_that_ends_before_the_manifest_is_corrupt(path):
     bus.close(clean=False)
     data = log_of(path).read_bytes()
     log_of(path).write_bytes(data[:-3])
-    with pytest.raises(BusCorrupt, match="records 4-4 were durable and are not readable"):
-        open_bus(path)
+    assert "records 4-4 were durable and are not readable" in refused(path)
 
 
 def test_a_log_that_is_gone_is_corrupt(path):
     """A new one must not begin at 1 again."""
     open_bus(path).close()
     log_of(path).unlink()
-    with pytest.raises(BusCorrupt, match="no segment is there, and records 1-4 are due"):
-        open_bus(path)
+    assert "no segment is there, and records 1-4 are due" in refused(path)
 
 
 def test_after_an_unclean_stop_the_last_segment_is_a_new_file(path):
@@ -223,8 +229,7 @@ def test_a_missing_segment_is_corrupt(path):
     commit_notes(bus, "note.e")
     bus.close()
     log_of(path).unlink()
-    with pytest.raises(BusCorrupt, match="does not follow the segment before it: record 1 is due"):
-        open_bus(path)
+    assert "does not follow the segment before it: record 1 is due" in refused(path)
 
 
 def test_a_segment_of_another_bus_is_corrupt(path, tmp_path):
@@ -238,8 +243,7 @@ def test_a_segment_of_another_bus_is_corrupt(path, tmp_path):
         open_bus(each).close()
         seal_and_start_next(each)
     log_of(path).write_bytes(log_of(other).read_bytes())
-    with pytest.raises(BusCorrupt, match="does not follow the segment before it"):
-        open_bus(path)
+    assert "does not follow the segment before it" in refused(path)
 
 
 def test_a_segment_without_its_seal_is_corrupt_when_a_later_one_is_there(path):
@@ -247,8 +251,7 @@ def test_a_segment_without_its_seal_is_corrupt_when_a_later_one_is_there(path):
     open_bus(path).close()
     seal_and_start_next(path)
     log_of(path).write_bytes(log_of(path).read_bytes()[:-1])
-    with pytest.raises(BusCorrupt, match="the seal is missing or damaged"):
-        open_bus(path)
+    assert "the seal is missing or damaged" in refused(path)
 
 
 def test_a_flipped_bit_in_a_sealed_segment_is_seen_when_it_is_read(path):
@@ -259,6 +262,6 @@ def test_a_flipped_bit_in_a_sealed_segment_is_seen_when_it_is_read(path):
     data[400] ^= 4
     log_of(path).write_bytes(data)
     bus = open_bus(path)
-    with pytest.raises(BusCorrupt, match="records 1-4 or some of them are lost"):
+    with pytest.raises(BusCorrupt, match="events 3-3 cannot be read"):
         list(bus.replay(0))
     bus.close()

@@ -93,10 +93,11 @@ def test_damage_in_a_sealed_segment(path):
     """A flipped bit: that record is lost, those after it in the same segment are not."""
     first = firsts(path)[1]
     lost = first + 3
+    at = file_of(path, first).read_bytes().index(b'{"seq":%d,' % lost)
     flip(file_of(path, first), b'{"n":%d}' % (lost - 1), b'{"N":%d}' % (lost - 1))
     report = check(path)
     assert [str(one) for one in report.damages] == [
-        f"{file_of(path, first)}: damaged; records {lost}-{lost}, or some of them, are lost"
+        f"{file_of(path, first)}: damaged at byte {at}; records {lost}-{lost}, or some of them, are lost"
     ]
     before = {file: file.read_bytes() for file in (path / "events").iterdir()}
     with pytest.raises(UsageError, match=f"glink repair --accept-loss {lost}-{lost}"):
@@ -111,8 +112,6 @@ def test_damage_in_the_last_segment(path):
     first = firsts(path)[-1]
     assert first < 35
     flip(file_of(path, first), b'{"n":%d}' % (first - 1), b'{"N":%d}' % (first - 1))
-    with pytest.raises(BusCorrupt):
-        open_bus(path, limits=LIMITS)
     assert mended(path, (first, first)) == [seq for seq in range(1, 37) if seq != first]
     assert firsts(path)[-1] == 37
     assert [record["seq"] for record in BusReader(path, limits=LIMITS).replay(36)] == [37, 38]
@@ -155,8 +154,6 @@ def test_a_damaged_seal_costs_no_event(path):
     """And needs no acceptance."""
     first = firsts(path)[1]
     flip(file_of(path, first), b'"glink":"seal"', b'"glink":"sEal"')
-    with pytest.raises(BusCorrupt):
-        open_bus(path, limits=LIMITS)
     assert [one.lost for one in check(path).damages] == [None]
     assert mended(path) == list(range(1, 37))
 

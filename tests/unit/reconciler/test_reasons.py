@@ -95,6 +95,11 @@ def spec_invalid(scene: Scene) -> Desk:
     return Desk("p", scene.rig.state("p"), problems=(Problem("projects/p.yaml", 1, 1, "", "is no YAML"),))
 
 
+def bus_corrupt(scene: Scene) -> Desk:
+    scene.see(A).settled()
+    return Desk("p", scene.rig.state("p"), unknown="the bus is damaged")
+
+
 def orphaned(scene: Scene) -> Desk:
     scene.see(A).settled()
     scene.rig.observe(gone=("p",))
@@ -146,6 +151,7 @@ MAKE: dict[Reason, tuple[str, Callable[[Scene], Desk]]] = {
     Reason.SERVE_ONLY: ("a", serve_only),
     Reason.OTHER_ENGINE: ("a", lambda one: one.see(step("a", side_effects=True)).look()),
     Reason.SPEC_INVALID: ("a", spec_invalid),
+    Reason.BUS_CORRUPT: ("a", bus_corrupt),
     Reason.NO_WORKER: ("a", lambda one: one.see(step("a", agent="nobody")).look()),
     Reason.DRAINING: ("a", draining),
     Reason.STALLED: ("a", stalled),

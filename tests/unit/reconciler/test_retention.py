@@ -261,8 +261,7 @@ def test_a_crash_between_the_record_of_a_trim_and_the_deed_is_made_up_for(tmp_pa
     assert set(states) == set(again.desks)
     again.bus.close(clean=False)
     (rig.path / "events" / segment.name_of(firsts(again)[0])).unlink()
-    with pytest.raises(Exception, match="does not follow the segment before it"):
-        rig_at(tmp_path)
+    assert rig_at(tmp_path).bus.damages[0].lost == (through + 1, firsts(again)[0] - 1)
 
 
 def test_a_body_that_nothing_names_goes_and_a_named_one_stays(tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ class Small:
             unsaved=lambda: 5,
             unpublished=lambda: 6,
             durable_seq=lambda: self.stored.durable_seq,
+            damages=lambda: 6,
             projects=lambda: [("team-a/x", "Synced", "Healthy")],
         )
         self.metrics = Metrics(gauges, agent_of=lambda record: str(record.get("data", {}).get("agent", "")))

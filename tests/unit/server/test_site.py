@@ -37,7 +37,7 @@ ERRORS = [
     (BusError("quota", errno=errno.EDQUOT), 507, {}),
     (BusError("input/output", errno=errno.EIO), 503, {}),
     (BusError("sync failed", poisoned=True), 503, {"outcome": "unknown"}),
-    (BusCorrupt("damaged"), 503, {}),
+    (BusCorrupt("damaged"), 503, {"error": "BusCorrupt"}),
     (TimeoutError("sync"), 503, {"outcome": "unknown"}),
     (GlinkError("what"), 500, {}),
 ]
@@ -73,7 +73,8 @@ def test_each_error_of_the_engine_has_its_status(raising, error: BaseException, 
     assert first.headers["content-type"] == "application/problem+json"
     assert more.items() <= first.json.items()
     assert first.json["request_id"] != second.json["request_id"]
-    assert first.headers.get("retry-after") == ("1" if status in (503, 507) and not getattr(error, "poisoned", False)
+    soon = "60" if isinstance(error, BusCorrupt) else "1"
+    assert first.headers.get("retry-after") == (soon if status in (503, 507) and not getattr(error, "poisoned", False)
                                                 and not isinstance(error, BusHeld) else None)  # fmt: skip
 
 

@@ -281,7 +281,8 @@ def test_damage_ends_a_stream_with_its_reason(stage: Stage) -> None:
         durable_seq = 10
 
         def replay(self, after: int, project: str | None):
-            yield {"seq": 1, "b": 1, "e": 1, "time": "t", "type": "note.a"}
+            if not after:
+                yield {"seq": 1, "b": 1, "e": 1, "time": "t", "type": "note.a"}
             raise BusCorrupt("record 2 is damaged")
 
     told = [json.loads(one) for one in rest(stage.open(source=Damaged())).splitlines()]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from glink import digest
-from glink.jsontext import canonical, dumps, loads
+from glink.jsontext import canonical, compact, loads
 
 
 @dataclass(slots=True)
@@ -195,7 +195,7 @@ class ProjectState:
 
     def packed(self) -> bytes:
         """JSON bytes for a checkpoint."""
-        return dumps(self)
+        return compact(self)
 
     @classmethod
     def unpacked(cls, payload: bytes) -> ProjectState:
@@ -208,7 +208,8 @@ class ProjectState:
         values["run"] = Run(**values["run"]) if values["run"] else None
         values["settled"] = Settled(**values["settled"]) if values["settled"] else None
         values["keys"] = {name: Key(**key) for name, key in values["keys"].items()}
-        values["steps"] = {name: _step_of(step) for name, step in values["steps"].items()}
+        known: dict[str, str] = {}
+        values["steps"] = {name: _step_of(step, known) for name, step in values["steps"].items()}
         return cls(**values)
 
     def become(self, other: ProjectState) -> None:
@@ -224,12 +225,30 @@ class ProjectState:
                     del step.answers[key]
 
 
-def _step_of(values: dict[str, Any]) -> StepState:
-    answers = {key: Answer(**one) for key, one in values["answers"].items()}
+_ALIKE = frozenset(("agent", "profile"))  # parts of a fingerprint that many steps have in common
+
+
+def _step_of(values: dict[str, Any], known: dict[str, str]) -> StepState:
+    """`known` holds texts that were met before in the project: equal ones are kept once, as they were when folded."""
+    answers: dict[str, Answer] = {}
+    for one in values["answers"].values():
+        fingerprint = one["fingerprint"]
+        for part in _ALIKE & fingerprint.keys():
+            fingerprint[part] = known.setdefault(fingerprint[part], fingerprint[part])
+        answers[one["key"]] = Answer(**one)
     standing = values["answer"]
     if standing is not None:
         same = answers.get(standing["key"])
-        values["answer"] = same if same is not None and same.seq == standing["seq"] else Answer(**standing)
+        answer = same if same is not None and same.seq == standing["seq"] else Answer(**standing)
+        values["answer"] = answer
+        if values["fingerprint"] == answer.fingerprint:
+            values["fingerprint"], values["key"] = answer.fingerprint, answer.key
+        if values["definition"] == answer.definition:
+            values["definition"] = answer.definition
+        if values["ended"] == answer.time:
+            values["ended"] = answer.time
+    values["agent"] = known.setdefault(values["agent"], values["agent"])
+    values["reason"] = known.setdefault(values["reason"], values["reason"])
     values["answers"] = answers
     values["offer"] = Offer(**values["offer"]) if values["offer"] else None
     values["lapse"] = Lapse(**values["lapse"]) if values["lapse"] else None

@@ -12,7 +12,7 @@ from typing import Any
 
 from glink.clock import seconds_of
 from glink.event import Record
-from glink.jsontext import dumps, loads
+from glink.jsontext import compact, loads
 from glink.roster import PULL, AgentSpec, CommandSpec
 
 MAX_SPANS = 100
@@ -50,7 +50,7 @@ class World:
 
     def packed(self) -> bytes:
         """JSON bytes of what was folded, for a checkpoint."""
-        return dumps(self.folded())
+        return compact(self.folded())
 
     def folded(self) -> dict[str, Any]:
         """What was folded, as JSON values."""

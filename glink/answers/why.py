@@ -31,8 +31,10 @@ MAX_CHAIN = 50
 
 def why(view: View, project: str, step: str | None = None) -> Callable[[], Any]:
     """Of a step, or of a whole project; of that too where no step is known for certain."""
-    desk = view.desk(project)
-    report = survey(desk, view.clock.now())
+    desk, now = view.desk(project), view.clock.now()
+    if desk.board is not None:
+        desk.board.refresh(None, now)  # a board that has settled has forgotten what its steps would be given
+    report = survey(desk, now)
     rows = {row.step: row for row in report.steps}
     if step is None or desk.unknown or (step not in rows and desk.board is None):
         answer = _whole(desk, report)

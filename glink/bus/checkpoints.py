@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 from urllib.parse import quote
 
-from glink.bus.fsio import Disk, discard, read_file, replace_file, write_new
+from glink.bus.fsio import Disk, chunks, discard, read_file, replace_file, write_new
 from glink.clock import wait_for
 from glink.jsontext import JSONError, dumps, loads
 
@@ -46,6 +47,11 @@ class Checkpoint:
 
 
 def encode(checkpoint: Checkpoint) -> bytes:
+    return _head(checkpoint) + checkpoint.payload
+
+
+def _head(checkpoint: Checkpoint) -> bytes:
+    """The line before the payload, which may be long: it is copied no more often than it must be."""
     head = dumps(
         {
             "glink": "checkpoint",
@@ -56,16 +62,14 @@ def encode(checkpoint: Checkpoint) -> bytes:
             "bytes": len(checkpoint.payload),
         }
     )[:-1]
-    digest = sha256(head + checkpoint.payload).hexdigest().encode()
-    return b'%b,"sha256":"%b"}\n%b' % (head, digest, checkpoint.payload)
+    return b'%b,"sha256":"%b"}\n' % (head, _digest(head, (checkpoint.payload,)))
 
 
 def decode(data: bytes) -> Checkpoint | None:
     """None for whatever is not byte for byte what `encode` gave."""
     line, newline, payload = data.partition(b"\n")
     head, tail = line[:-_DIGEST_BYTES], line[-_DIGEST_BYTES:]
-    digest = sha256(head + payload).hexdigest().encode()
-    if not newline or tail != b',"sha256":"%b"}' % digest:
+    if not newline or tail != b',"sha256":"%b"}' % _digest(head, (payload,)):
         return None
     try:
         fields = loads(line)
@@ -74,6 +78,28 @@ def decode(data: bytes) -> Checkpoint | None:
     if fields["format"] != FORMAT or fields["bytes"] != len(payload):
         return None
     return Checkpoint(fields["name"], fields["seq"], fields["crc"], payload)
+
+
+def _digest(head: bytes, payload: Iterable[bytes]) -> bytes:
+    found = sha256(head)
+    for piece in payload:
+        found.update(piece)
+    return found.hexdigest().encode()
+
+
+def _is_whole(disk: Disk, path: Path) -> bool:
+    """Whether a file is byte for byte what `encode` gave; it is read in pieces."""
+    try:
+        fd = disk.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        pieces = chunks(disk, fd, 0, disk.fstat(fd).st_size)
+        line, newline, rest = next(pieces, b"").partition(b"\n")
+        head, tail = line[:-_DIGEST_BYTES], line[-_DIGEST_BYTES:]
+        return bool(newline) and tail == b',"sha256":"%b"}' % _digest(head, chain((rest,), pieces))
+    finally:
+        disk.close(fd)
 
 
 def read_manifest(disk: Disk, folder: Path) -> Checkpoint | None:
@@ -209,9 +235,9 @@ class Checkpoints:
         path = self._folder / _file_of(checkpoint.name)
         fresh, older = path.with_name(f"{path.name}.tmp"), path.with_name(f"{path.name}.prev.tmp")
         discard(self._disk, fresh)
-        write_new(self._disk, fresh, encode(checkpoint))
+        write_new(self._disk, fresh, _head(checkpoint), checkpoint.payload)
         # a damaged file must not push out the good one before it
-        keep_older = decode(read_file(self._disk, path) or b"") is not None
+        keep_older = _is_whole(self._disk, path)
         with self._locked(fcntl.LOCK_EX):
             if keep_older:
                 discard(self._disk, older)

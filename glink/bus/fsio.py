@@ -172,11 +172,12 @@ def read_file(disk: Disk, path: Path) -> bytes | None:
         disk.close(fd)
 
 
-def write_new(disk: Disk, path: Path, data: bytes) -> None:
+def write_new(disk: Disk, path: Path, *pieces: bytes) -> None:
     """A file that was not there, written and synced; its folder is not."""
     fd = disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
-        write_on(disk, fd, data)
+        for piece in pieces:
+            write_on(disk, fd, piece)
         disk.fsync(fd)
     finally:
         disk.close(fd)

@@ -51,6 +51,7 @@ def command(
     settings = configured(config)
     if once and serve_only:
         raise UsageError("--once and --serve-only: take one of the two")
+    collector.give_back()
     wanted = [] if serve_only else _known(settings, projects or [])
     setting = Setting(os.environ, sys.stderr if json else sys.stdout, SystemClock(), settings.limits)
     posts = registry.posts(settings.reporting, setting, _warn)

@@ -14,7 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event, Lock, Thread
 
+from glink import digest
 from glink.event import Record
+from glink.jsontext import dumps
 from glink.limits import Limits
 from glink.pages.html import asset, asset_names, overview_page, project_page
 from glink.pages.layouts import prepare
@@ -37,9 +39,9 @@ def whole_site(
     yield from _assets()
     for report in reports:
         prepare(report.steps, limits)
-        yield file_of(report.project), _project(report, pasts, now, limits, prompts, served=False).encode()
+        yield file_of(report.project), _project(report, pasts, now, limits, prompts, served=False)
     page = overview_page(reports, pasts, now=now, limits=limits, served=False, revision=revision)
-    yield HOME_FILE, page.encode()
+    yield HOME_FILE, page
 
 
 def _assets() -> Iterator[tuple[str, bytes]]:
@@ -62,7 +64,7 @@ def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> list[str]:
     return written
 
 
-def _project(report: Report, pasts: Pasts, now: float, limits: Limits, prompts: AskPrompts, *, served: bool) -> str:
+def _project(report: Report, pasts: Pasts, now: float, limits: Limits, prompts: AskPrompts, *, served: bool) -> bytes:
     wanted = fences_to_show(report, limits.page_prompts)
     return project_page(
         report,
@@ -99,7 +101,7 @@ class PageFiles:
         self._news, self._end, self._lock = Event(), Event(), Lock()
         self._pasts: Pasts | None = None
         self._touched: set[str] = set()
-        self._written: dict[str, Report] = {}
+        self._written: dict[str, str] = {}
         self._thread = Thread(target=self._run, name="pages", daemon=True)
 
     def start(self) -> None:
@@ -119,7 +121,7 @@ class PageFiles:
         if self._thread.is_alive():
             self._thread.join()
 
-    def overview_served(self) -> str:
+    def overview_served(self) -> bytes:
         """The overview for a browser that asks for it now."""
         reports = self._look(None)
         with self._lock:
@@ -132,7 +134,7 @@ class PageFiles:
                 revision=self._revision(),
             )
 
-    def project_served(self, name: str) -> str | None:
+    def project_served(self, name: str) -> bytes | None:
         """A project's page for a browser that asks for it now; None when there is no such project."""
         found = [report for report in self._look([name]) if report.project == name]
         if not found:
@@ -186,11 +188,11 @@ class PageFiles:
             prepare(report.steps, limits)
             with self._lock:
                 page = _project(report, self._fold(), now, limits, self._prompts, served=False)
-            yield file_of(report.project), page.encode()
+            yield file_of(report.project), page
             self._end.wait(BETWEEN)  # the conductor's thread has its turn
         with self._lock:
             home = overview_page(reports, self._fold(), now=now, limits=limits, served=False, revision=self._revision())
-        yield HOME_FILE, home.encode()
+        yield HOME_FILE, home
         self._written = {one.project: _said(one) for one in reports}
 
     def _sweep(self, reports: Sequence[Report]) -> None:
@@ -202,7 +204,7 @@ class PageFiles:
                 path.unlink(missing_ok=True)
 
 
-def _said(report: Report) -> Report:
-    """The report without what its page does not say: a new commit that leaves a project alone leaves its page alone."""
+def _said(report: Report) -> str:
+    """A digest of what its page says: a new commit that leaves a project alone leaves its page alone."""
     in_force = report.last_applied == report.last_attempted
-    return replace(report, last_applied="", last_attempted="") if in_force else report
+    return digest.brief(dumps(replace(report, last_applied="", last_attempted="") if in_force else report))

@@ -1,4 +1,4 @@
-"""The status page as text: models through the packaged templates. The one place where HTML is made.
+"""The status page as UTF-8 text: models through the packaged templates. The one place where HTML is made.
 
 Every value that is printed is escaped twice over: control, bidirectional and other invisible characters are shown, and
 HTML is quoted. Nothing that an agent wrote is a template, a link, an attribute's name or a style. Called by the HTTP
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from io import BytesIO
 from typing import Any, Final
 
 from jinja2 import DictLoader, Environment, StrictUndefined
@@ -49,7 +50,7 @@ def asset_names() -> tuple[str, ...]:
 
 def overview_page(
     reports: Sequence[Report], pasts: Pasts, *, now: float, limits: Limits, served: bool, revision: str = ""
-) -> str:
+) -> bytes:
     """The page with all projects; `now` in seconds since 1970, `revision` that of the files."""
     model = overview(reports, pasts, cards=limits.page_cards)
     return _render("overview.html", Links.of_overview(served=served), now, pasts.seq, page=model, revision=revision)
@@ -57,7 +58,7 @@ def overview_page(
 
 def project_page(
     report: Report, past: Past, *, now: float, limits: Limits, served: bool, seq: int, prompts: Mapping[int, Prompt]
-) -> str:
+) -> bytes:
     """One project's page. `prompts` by fence (see `project.fences_to_show`); `seq` is the newest record it is made from."""
     model = project(report, past, now=now, prompts=prompts, cards=limits.page_cards)
     return _render("project.html", Links.of_project(report.project, served=served), now, seq, page=model)
@@ -65,11 +66,19 @@ def project_page(
 
 def svg(rows: Sequence[Row]) -> str:
     """The graph alone, as a file that needs nothing beside it."""
-    return _templates().get_template("alone.svg").render(picture=picture(rows), css=Markup(_text("graph.css")))  # noqa: S704 - packaged
+    return _bytes_of("alone.svg", picture=picture(rows), css=Markup(_text("graph.css"))).decode()  # noqa: S704 - packaged
 
 
-def _render(template: str, links: Links, now: float, seq: int, **values: Any) -> str:
-    return _templates().get_template(template).render(links=links, at=text_of(now), seq=seq, **values)
+def _render(template: str, links: Links, now: float, seq: int, **values: Any) -> bytes:
+    return _bytes_of(template, links=links, at=text_of(now), seq=seq, **values)
+
+
+def _bytes_of(template: str, **values: Any) -> bytes:
+    """Piece by piece: `Template.render` would hold all of a page's pieces at once, 300,000 of them for 10,000 steps."""
+    page = BytesIO()
+    for piece in _templates().get_template(template).generate(**values):
+        page.write(piece.encode())
+    return page.getvalue()
 
 
 @cache
@@ -89,9 +98,9 @@ def _assets() -> dict[str, tuple[bytes, str]]:
 
 @cache
 def _templates() -> Environment:
-    names = ("base.html", "overview.html", "project.html", "parts.html", "graph.html", "signs.html", "alone.svg")
+    pages = ("base.html", "overview.html", "project.html", "parts.html", "graph.html", "drawing.html", "signs.html")
     made = Environment(
-        loader=DictLoader({name: _text(name) for name in names}),
+        loader=DictLoader({name: _text(name) for name in (*pages, "alone.svg")}),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_visible,

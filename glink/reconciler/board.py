@@ -185,6 +185,13 @@ class Board:
         elif self._acting:
             self._acting.pop(step, None)
 
+    def forget(self) -> None:
+        """Let go of what only deciding needs; a step that is touched has it made again."""
+        self._recipes.clear()
+        self._released.clear()
+        self.memo.clear()
+        self._orphans = None
+
     def acting(self) -> list[str]:
         """Steps whose decision asks for a deed that needs no slot, in topological order."""
         return sorted(self._acting, key=self._acting.__getitem__) if self._acting else []

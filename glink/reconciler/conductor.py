@@ -43,6 +43,7 @@ from glink.watch.source import Observation
 from glink.world import World
 
 _HEAL_SECONDS = 1.0
+_KEPT_AT_REST = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class Conductor:
         self._undo: Undo | None = None
         self._timers: list[tuple[float, str]] = []
         self._hungry = Queue()
+        self._at_rest: dict[str, Board] = {}
         self._wakes: dict[str, float] = {}
         self._stop: Stop | None = None
         self._stop_at = 0.0
@@ -284,12 +286,21 @@ class Conductor:
                 # The rest is proposed again once this much is durable.
                 self.books.touch(desk, None)
                 break
+        self._keep_few(desk.name, board, settled=not board.open and desk.state.run is None)
         self._hungry.set(desk.name, waits=bool(board.ready))
         if made.wake_at is None:
             self._wakes.pop(desk.name, None)
         elif self._wakes.get(desk.name) != made.wake_at:
             self._wakes[desk.name] = made.wake_at
             heappush(self._timers, (made.wake_at, desk.name))
+
+    def _keep_few(self, name: str, board: Board, *, settled: bool) -> None:
+        """Only the last projects to settle keep what nothing but deciding needs; the others make it again when touched."""
+        self._at_rest.pop(name, None)
+        if settled:
+            self._at_rest[name] = board
+            if len(self._at_rest) > _KEPT_AT_REST:
+                self._at_rest.pop(next(iter(self._at_rest))).forget()
 
     def _act(self, desk: Desk, board: Board, action: Action) -> None:
         if isinstance(action, Dispatch):
@@ -377,3 +388,4 @@ class Conductor:
                 self._settled_floor = newest
             if self.retention is not None:
                 self.retention.perform(self.clock.now())
+            self.books.begin()  # nothing of a pass that is done is held on to

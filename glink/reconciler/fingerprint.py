@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from glink import digest
@@ -25,6 +26,8 @@ from glink.workflow import Output, Step, Workflow, files_of
 from glink.world import World
 
 VERSION = "1"
+_NO_ENV: Mapping[str, Template] = {}
+_NO_FILES: Mapping[str, str] = {}
 REQUEST_NAMES = frozenset({"trigger", "schedule", "run", "now"})
 
 Bodies = Callable[[str], bytes]
@@ -80,7 +83,7 @@ class Recipe:
     step: Step
     task: Template | None
     args: tuple[Template, ...]
-    env: dict[str, Template]
+    env: Mapping[str, Template]
     stdin: Template | None
     when: Expression | None
     uses: tuple[str, ...]
@@ -180,7 +183,7 @@ def recipe_of(step: Step, workflow: Workflow, world: World, limits: Limits) -> R
     texts = workflow.texts
     task = None if step.task is None else compile_template(step.task, texts=texts, limits=limits)
     args = tuple(compile_template(one, texts=texts, limits=limits) for one in step.args)
-    env = {name: compile_template(one, texts=texts, limits=limits) for name, one in step.env.items()}
+    env = {name: compile_template(one, texts=texts, limits=limits) for name, one in step.env.items()} or _NO_ENV
     stdin = None if step.stdin is None else compile_template(step.stdin, texts=texts, limits=limits)
     when = None if step.when is None else compile_expression(step.when, limits=limits)
     names = _union(one.names for one in (task, *args, *env.values(), stdin) if one is not None)
@@ -201,7 +204,7 @@ def recipe_of(step: Step, workflow: Workflow, world: World, limits: Limits) -> R
         volatile=bool(names.volatile),
         requested=bool((names.volatile | (when.names.volatile if when else frozenset())) & REQUEST_NAMES),
         fixed=_fixed_parts(step, workflow, world),
-        files=files_of({"inputs": step.inputs}, workflow.files) if step.inputs else {},
+        files=files_of({"inputs": step.inputs}, workflow.files) if step.inputs else _NO_FILES,
         names=names,
     )
 
@@ -239,6 +242,9 @@ def _union(all_names: Iterable[Names]) -> Names:
 
 
 def _fixed_parts(step: Step, workflow: Workflow, world: World) -> dict[str, str]:
+    if step.run is None and not (step.with_ or step.inputs or step.artifacts) and step.output == Output():
+        spec = world.agent(step.agent or "")
+        return _plain_parts(step.agent, spec.profile if spec else "")
     parts = {"v": VERSION}
     if step.run is not None:
         command = world.commands.get(step.run.using)
@@ -255,6 +261,12 @@ def _fixed_parts(step: Step, workflow: Workflow, world: World) -> dict[str, str]
         wanted = [step.output.format, step.output.schema, sorted(step.artifacts)]
         parts["output"] = digest.brief(canonical(wanted))
     return parts
+
+
+@lru_cache(maxsize=256)
+def _plain_parts(agent: str | None, profile: str) -> dict[str, str]:
+    """Of a step that has an agent and a task, and nothing else: the same, and never changed, for all that have these."""
+    return {"v": VERSION, "agent": digest.brief(canonical([agent, {}])), "profile": profile}
 
 
 def differing(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:

@@ -247,9 +247,10 @@ class Snapshot:
     rest: bytes | None = None
 
     def write(self, bus: Writable) -> None:
-        """The checkpoints, then the manifest that vouches for all there are. Any thread."""
-        for part in self.parts:
+        """The checkpoints, then the manifest that vouches for all there are. Any thread. What is written is let go of."""
+        for place, part in enumerate(self.parts):
             bus.write_checkpoint(*part)
+            self.parts[place] = (part[0], part[1], b"")
         bus.write_manifest(self.seq)
         if self.rest is not None:
             bus.write_rest(self.seq, self.rest)

@@ -24,7 +24,7 @@ _PEOPLE = frozenset({Reason.UNKNOWN_OUTCOME, Reason.HELD, Reason.SUSPENDED})
 
 
 def survey(desk: Desk, now: float) -> Report:
-    """The report of one project at `now`; the board is refreshed in full, nothing is dispatched."""
+    """The report of one project at `now`; what is dirty is decided anew, nothing is dispatched."""
     return surveyed(desk, now)[0]
 
 
@@ -33,7 +33,7 @@ def surveyed(desk: Desk, now: float) -> tuple[Report, Plan]:
     if desk.board is None:
         return _unseated(desk, now), Plan()
     state, errors = desk.state, tuple(problem.as_data() for problem in desk.problems)
-    made = plan(desk.board, now=now)
+    made = plan(desk.board, now=now, dirty=desk.dirty)
     deeds = {action.step: action for action in made.actions}
     rows = [_row(desk.board, step, deeds.get(step)) for step in desk.board.workflow.steps]
     decisions = desk.board.decisions

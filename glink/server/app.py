@@ -95,7 +95,7 @@ class Api:
             unpublished=lambda: engine.housekeeping()[2],
             durable_seq=lambda: engine.bus.durable_seq,
             damages=lambda: len(engine.bus.damages),
-            projects=lambda: [(one.project, one.sync, one.health) for one in engine.look(_reports(None))],
+            projects=lambda: engine.look(_conditions),
         )
 
 
@@ -119,6 +119,13 @@ def _reports(names: Collection[str] | None) -> Callable[[View], Sequence[Report]
         return [survey(view.desks[name], now) for name in wanted]
 
     return look
+
+
+def _conditions(view: View) -> Sequence[tuple[str, str, str]]:
+    """How each project is, in two words."""
+    now = view.clock.now()
+    reports = (survey(view.desks[name], now) for name in sorted(view.desks))
+    return [(one.project, one.sync, one.health) for one in reports]
 
 
 def _open_offers(engine: Engine) -> Callable[[Record], bool]:

@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from glink.event import Record
 from glink.limits import Limits
+from glink.server.choice import looked_at
 from glink.server.form import text_of
 
 
 class Entry(NamedTuple):
-    """A record, and how readers see it."""
+    """What choices look at of a record, and how readers see it."""
 
     seq: int
     record: Record
@@ -73,7 +74,7 @@ class Feed:
             self._last = records[0]["seq"] - 1
             self.forget()
         for record in records:
-            entry = Entry(record["seq"], record, text_of(record))
+            entry = Entry(record["seq"], looked_at(record), text_of(record))
             self._entries.append(entry)
             self._bytes += len(entry.text)
         self._last = records[-1]["seq"]

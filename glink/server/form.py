@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from glink.event import Record, as_shown
-from glink.jsontext import dumps
+from glink.jsontext import compact, dumps
 
 
 class Form(StrEnum):
@@ -39,4 +39,4 @@ class Form(StrEnum):
 
 def text_of(record: Record) -> bytes:
     """A record as readers see it: without what belongs to the log itself."""
-    return dumps(as_shown(record))
+    return compact(as_shown(record))

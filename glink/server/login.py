@@ -77,7 +77,7 @@ def login_routes(tokens: Tokens, sessions: Sessions, limits: Limits) -> list[Rou
 
 def page(after: str, said: str = "", status: int = 200) -> Reply:
     """The form; `after` is where it leads."""
-    return Reply.html(_PAGE.format(next=escape(after), said=escape(said)), status)
+    return Reply.html(_PAGE.format(next=escape(after), said=escape(said)).encode(), status)
 
 
 def way_back(path: str) -> str:

@@ -21,10 +21,10 @@ def page_routes(pages: PageFiles) -> Sequence[Route]:
         return Reply.html(pages.overview_served())
 
     def project(call: Call) -> Reply:
-        text = pages.project_served(str(call.project))
-        if text is None:
+        page = pages.project_served(str(call.project))
+        if page is None:
             raise HttpProblem(404, f"no project {call.project}")
-        return Reply.html(text)
+        return Reply.html(page)
 
     def packaged(call: Call) -> Reply:
         found = asset(call.path["name"])

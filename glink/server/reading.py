@@ -6,6 +6,7 @@ Used in an application thread for short answers and by the streams' second threa
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from typing import Protocol
 
 from glink.errors import BusCorrupt
@@ -37,7 +38,7 @@ class Reading:
         self.cursor, self.end, self.left = after, end, left
         self.done = self.up_to_date = self.gap = False
         self._source = source
-        self._records: Iterator[Record] | None = None
+        self._open: list[Iterator[Record]] = []  # none, or the one that is read from
         self._top = 0
 
     def more(self, records: int, size: int) -> bytes:
@@ -84,20 +85,21 @@ class Reading:
         return self.done
 
     def close(self) -> None:
-        """Let go of the files that are read."""
-        records, self._records = self._records, None
-        if isinstance(records, Generator):
-            records.close()
+        """Let go of the files that are read; `more` opens them again. Any thread, while none is in `more`."""
+        with suppress(IndexError):  # two threads may close at once
+            records = self._open.pop()
+            if isinstance(records, Generator):
+                records.close()
 
     def _begun(self) -> Iterator[Record]:
-        if self._records is None:
+        if not self._open:
             self._top, self.up_to_date = self._source.durable_seq, False
-            self._records = self._source.replay(self.cursor, self.choice.project)
+            self._open.append(self._source.replay(self.cursor, self.choice.project))
             if self.cursor and self._trimmed():
                 self.gap = self.done = True
                 self.close()
                 return iter(())
-        return self._records
+        return self._open[0]
 
     def _trimmed(self) -> bool:
         """Whether the record after the cursor is gone; who asks for all there is misses nothing."""

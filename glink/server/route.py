@@ -84,9 +84,9 @@ class Reply:
         return cls(dumps(value), status, JSON, {name.replace("_", "-"): text for name, text in headers.items()})
 
     @classmethod
-    def html(cls, text: str, status: int = 200) -> Reply:
+    def html(cls, page: bytes, status: int = 200) -> Reply:
         """A page; `site` adds the policy that lets it load nothing but own files."""
-        return cls(text.encode(), status, "text/html; charset=utf-8")
+        return cls(page, status, "text/html; charset=utf-8")
 
     @classmethod
     def file(cls, path: Path, content_type: str = "application/octet-stream") -> Reply:

@@ -26,7 +26,8 @@ from glink.server.reader import Place, Reader
 from glink.server.reading import Source
 
 PIECE_RECORDS: Final = 5_000
-PIECE_BYTES: Final = 64 << 10
+PIECE_BYTES: Final = 32 << 10
+HELD_OPEN: Final = 16
 _LOOK: Final = 1.0
 _BUG: Final = "this is a bug in Glink; see its log"
 _LOG: Final = logging.getLogger(__name__)
@@ -110,7 +111,15 @@ class Streams:
     # The second thread: reads the bus.
 
     def _catch_up(self) -> None:
+        held: dict[Reader, None] = {}
         while (reader := self._behind.get()) is not None:
+            held.pop(reader, None)
+            held[reader] = None
+            if len(held) > HELD_OPEN:
+                # Each holds some hundred decoded records: who was not served for so long finds its place again.
+                slowest = next(iter(held))
+                del held[slowest]
+                slowest.reading.close()
             piece, fault = b"", ""
             try:
                 piece = reader.reading.more(PIECE_RECORDS, PIECE_BYTES)

@@ -7,7 +7,7 @@ changes nothing here: the project stays as it was, and the look is to be repeate
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glink.errors import Problem
@@ -80,6 +80,11 @@ class Catalogue:
         gone = self._confirm_gone(now)
         loaded = self._load_stale(snapshot, look, now, trusting=trusting or first)
         return Difference(frozenset(loaded), frozenset(gone), frozenset(unheard), self._next_look(snapshot, now))
+
+    def let_go(self, names: frozenset[str]) -> None:
+        """Whoever these were delivered to has stored their bodies."""
+        for name in self.loaded.keys() & names:
+            self.loaded[name] = replace(self.loaded[name], blobs={})
 
     # -- gather
 

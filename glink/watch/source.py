@@ -33,8 +33,8 @@ _TRIES = 3
 class Observation:
     """The desired state at one revision.
 
-    `projects` are all, each the same object while unchanged. `changed` names those that differ from the last
-    delivery, new ones included; `gone` those that are gone for good.
+    `projects` are all. `changed` names those that differ from the last delivery, new ones included; the others come
+    without their bodies, which whoever took that delivery has stored. `gone` names those that are gone for good.
     """
 
     revision: str
@@ -248,5 +248,6 @@ class Source:
 
     def _delivered(self, observation: Observation) -> None:
         self._revision = observation.revision
+        self._catalogue.let_go(observation.changed)
         self._changed.clear()
         self._gone.clear()

@@ -59,11 +59,11 @@ class Served:
 
     def _answer(self, path: str) -> tuple[bytes, str] | None:
         if path == "/":
-            return self.pages.overview_served().encode(), "text/html; charset=utf-8"
+            return self.pages.overview_served(), "text/html; charset=utf-8"
         if path.startswith("/assets/"):
             return asset(path.removeprefix("/assets/"))
         page = self.pages.project_served(path.removeprefix("/project/"))
-        return (page.encode(), "text/html; charset=utf-8") if page is not None else None
+        return (page, "text/html; charset=utf-8") if page is not None else None
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         served = self

@@ -1,4 +1,4 @@
-"""`python -m tests.long`: the fault tests with numbers that CI has no time for. Prints what was done, seed by seed.
+"""`python -m tests.long`: the fault tests, and the one of memory, with numbers that CI has no time for. Prints what was done, seed by seed.
 
     python -m tests.long                          everything, about an hour on two cores
     python -m tests.long --only crashes cuts      some of it
@@ -23,6 +23,7 @@ from tests.fault.kills import Mortal
 from tests.fault.powercut import Image, obstacle
 from tests.fault.races import race
 from tests.fault.story import CHAPTERS
+from tests.long.memory import PROMISED_MIB, Sizes, measure
 
 _ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS, errno.EDQUOT, errno.EINTR)
 
@@ -77,8 +78,15 @@ def races(options: argparse.Namespace, folder: Path) -> str:
     return f"{options.races} races of 8 daemons, one holder each"
 
 
+def memory(options: argparse.Namespace, folder: Path) -> str:
+    found = measure(folder, Sizes())
+    if found.peak > PROMISED_MIB:
+        raise AssertionError(f"P8 promises {PROMISED_MIB:.0f} MiB: {found}")
+    return str(found)
+
+
 PARTS: dict[str, Callable[[argparse.Namespace, Path], str]] = {
-    one.__name__: one for one in (damage, faults, crashes, races, kills, cuts)
+    one.__name__: one for one in (damage, faults, crashes, races, kills, cuts, memory)
 }
 
 

@@ -100,9 +100,10 @@ def thoughts(board: Board) -> dict[str, Any]:
     }
 
 
-@given(days())
+@given(days(), st.booleans())
 @MANY
-def test_the_incremental_board_equals_one_built_from_nothing_after_every_pass(day: Any) -> None:
+def test_the_incremental_board_equals_one_built_from_nothing_after_every_pass(day: Any, forgets: bool) -> None:
+    """Also one that has let go of what a settled project does not need."""
     story, failing = day
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         rig = Rig(Path(folder) / "bus")
@@ -111,6 +112,8 @@ def test_the_incremental_board_equals_one_built_from_nothing_after_every_pass(da
         def check(job: Any) -> Any:
             desk = rig.desks["p"]
             assert desk.board is not None
+            if forgets:
+                desk.board.forget()
             desk.board.refresh(desk.dirty or (), rig.time.at)
             desk.dirty = set()
             full = fresh_board(rig, desk)

@@ -59,4 +59,9 @@ def test_no_record_of_any_shape_raises(kind: str, data: Any, step: str, fence: i
 def test_a_checkpoint_gives_back_what_was_packed() -> None:
     state = dispatched()
     fold(state, record(3, "step.succeeded", run=1, step="1", fence=2, data={"digest": "x", "output": {"a": [1]}}))
-    assert ProjectState.unpacked(state.packed()) == state
+    again = ProjectState.unpacked(state.packed())
+    assert again == state
+    (step,) = again.steps.values()
+    assert step.answer is not None
+    assert step.fingerprint is step.answer.fingerprint  # kept once, as when it was folded
+    assert step.key is step.answer.key

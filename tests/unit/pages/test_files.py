@@ -116,13 +116,13 @@ def test_served_pages_say_what_is_known_now(running: Running) -> None:
     running.run(workflow("p", step("1", "one")))
     page = running.pages.project_served("p")
     assert page is not None
-    assert f'data-seq="{running.site.rig.records[-1]["seq"]}"' in page
-    assert 'data-events="../events"' in page
-    assert "settled: succeeded" in page
+    assert f'data-seq="{running.site.rig.records[-1]["seq"]}"' in page.decode()
+    assert b'data-events="../events"' in page
+    assert b"settled: succeeded" in page
     assert running.pages.project_served("nobody") is None
     home = running.pages.overview_served()
-    assert 'href="project/p"' in home
-    assert "main@3f2a9c1d" in home
+    assert b'href="project/p"' in home
+    assert b"main@3f2a9c1d" in home
 
 
 def test_a_file_is_replaced_in_one_piece_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glink.limits import Limits
-from glink.pages.html import CSP, asset, asset_names, overview_page, project_page
+from glink.pages import html
+from glink.pages.html import CSP, asset, asset_names
 from glink.pages.overview import overview
 from glink.pages.past import Attempt, Past, PastRun, Pasts, Said
 from glink.pages.prompts import Prompt
@@ -23,6 +25,14 @@ from tests.rig import START
 from tests.sites import UNAVAILABLE, Site, coffee, invalid, mixed, three
 
 LIMITS = Limits()
+
+
+def project_page(*values: Any, **named: Any) -> str:
+    return html.project_page(*values, **named).decode()
+
+
+def overview_page(*values: Any, **named: Any) -> str:
+    return html.overview_page(*values, **named).decode()
 
 
 class Structure(HTMLParser):
@@ -295,3 +305,21 @@ def test_a_sparkline_is_as_high_as_the_longest_run_and_marks_failures() -> None:
         (22.0, "succeeded"),
     ]
     assert line.spark_label == "last 3 runs: 1 failed, 2 succeeded"
+
+
+def test_a_long_page_is_made_piece_by_piece() -> None:
+    """At no time all of its pieces are held, which take five times what they say."""
+    rows = tuple(
+        Row(str(number), "a", "succeeded", "stay", "up_to_date", task="do it", output="done", fence=number)
+        for number in range(400)
+    )
+    report = Report("p", Sync.SYNCED, Health.HEALTHY, steps=rows)
+    options: dict[str, Any] = {"now": START, "limits": LIMITS, "served": False, "seq": 1, "prompts": {}}
+    html.project_page(report, Past(), **options)
+    tracemalloc.start()
+    try:
+        page = html.project_page(report, Past(), **options)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 3.5 * len(page)

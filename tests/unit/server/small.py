@@ -154,7 +154,7 @@ class Small:
                 "GET",
                 "/page",
                 Scope.READ,
-                lambda call: Reply.html("<p>page"),
+                lambda call: Reply.html(b"<p>page"),
                 "page",
                 page=True,
                 replies={200: "text/html"},

@@ -13,7 +13,7 @@ from glink.event import Record
 from glink.limits import Limits
 from glink.permit import Scope
 from glink.server.auth import Who
-from glink.server.choice import Choice, types_of
+from glink.server.choice import Choice, looked_at, types_of
 from glink.server.feed import Feed
 from glink.server.form import Form, text_of
 from glink.server.reading import Reading
@@ -52,6 +52,17 @@ def test_a_reader_gets_what_it_chose_and_may_have(choice: Choice, given_to_it: l
         record(5, "agent.cooling", data={"agent": "coder"}),
     ]
     assert [one["seq"] for one in records if choice.takes(one)] == given_to_it
+    assert [one["seq"] for one in records if choice.takes(looked_at(one))] == given_to_it
+
+
+def test_a_feed_holds_what_is_sent_and_what_is_chosen_by(tmp_path: Path) -> None:
+    feed = Feed(0, Limits(), wake=lambda: None)
+    feed.listeners = 1
+    feed.hear([record(1, "step.dispatched", project="p", step="s", data={"agent": "coder", "task": "x" * 1_000})])
+    feed.turn()
+    (kept,) = feed.after(0) or []
+    assert kept.record == {"seq": 1, "type": "step.dispatched", "project": "p", "step": "s", "data": {"agent": "coder"}}
+    assert json.loads(kept.text)["data"]["task"] == "x" * 1_000
 
 
 def test_many_stars_cost_little() -> None:

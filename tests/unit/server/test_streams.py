@@ -21,7 +21,7 @@ from glink.server.form import Form
 from glink.server.problem import HttpProblem
 from glink.server.reader import Reader
 from glink.server.reading import Reading
-from glink.server.streams import Streams
+from glink.server.streams import HELD_OPEN, Streams
 from tests.unit.server.small import Stored
 
 ALL = Who("api", frozenset({Scope.READ}))
@@ -120,6 +120,36 @@ def test_each_reader_gets_everything_once_whenever_it_comes(stage: Stage) -> Non
         thread.join(30)
     for number, (after, _) in enumerate(readers):
         assert found[number] == list(range(after + 1, total + 1))
+
+
+class Counted:
+    """A bus that knows how many readings of it are under way."""
+
+    def __init__(self, stored: Stored) -> None:
+        self.stored, self.open, self.most = stored, 0, 0
+
+    @property
+    def durable_seq(self) -> int:
+        return self.stored.durable_seq
+
+    def replay(self, after: int, project: str | None) -> Iterator[Any]:
+        self.open += 1
+        self.most = max(self.most, self.open)
+        try:
+            yield from self.stored.replay(after, project)
+        finally:
+            self.open -= 1
+
+
+def test_of_many_readers_who_are_behind_a_few_hold_open_what_they_read(stage: Stage) -> None:
+    """A reading that waits holds decoded records. Who has to begin again is given everything once all the same."""
+    stage.stored.notes(3_000)
+    counted = Counted(stage.stored)
+    clients = [stage.open(source=counted) for _ in range(60)]
+    assert wait_for(lambda: all(one.recv(1, socket.MSG_PEEK) for one in clients), seconds=20)
+    assert counted.most <= HELD_OPEN + 2
+    for one in clients:
+        assert seqs(lines(one, 3_000)) == list(range(1, 3_001))
 
 
 def test_an_answer_ends_where_the_bus_ended(stage: Stage) -> None:

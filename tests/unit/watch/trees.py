@@ -66,7 +66,9 @@ class Tree:
             raise RecursionError("maximum recursion depth exceeded")
         problems = (Problem(str(file), 1, 1, "", "broken"),) if b"BROKEN" in whole or not whole else ()
         sources = {path: hashlib.sha256(data).hexdigest() for path, data in contents.items()}
-        return Loaded(project=name, workflow=None, problems=problems, sources=sources, blobs={})
+        return Loaded(
+            project=name, workflow=None, problems=problems, sources=sources, blobs={"body of " + name: b"body"}
+        )
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -273,6 +273,9 @@ def test_what_was_carried_behind_the_damage_is_known(partly: Path) -> None:
     rig.close(clean=False)
     rig = open_rig(partly)
     assert {name for name, desk in rig.desks.items() if desk.unknown} == {"new"}
+    assert Memory.of(rig.bus, "fly").states["fly"].packed() == rig.state("fly").packed()
+    with pytest.raises(BusCorrupt, match="the state of new is not known any more"):
+        Memory.of(rig.bus, "new")
     rig.close()
 
 

@@ -109,12 +109,21 @@ class BusReader:
                         return
 
     def by_project(self, after: int) -> Iterator[tuple[str, list[Record]]]:
-        """As `Bus.by_project`."""
+        """As `Bus.by_project`; all is given again, which a fold passes over, where `glink redact` puts other segments there."""
         with disk_errors("the log cannot be read"):
             if after + 1 < self._history.first_seq():
                 self._history.find_damage()
-            end, is_tail = self._end()
-            yield from self._history.by_project(after, end, judge=self._judge() if is_tail else None)
+            while True:
+                last = self._last_file()
+                try:
+                    end, is_tail = self._end()
+                    yield from self._history.by_project(after, end, judge=self._judge() if is_tail else None)
+                except BusCorrupt:
+                    if not self._is_another(last):
+                        raise
+                else:
+                    if not self._is_another(last):
+                        return
 
     @property
     def first_seq(self) -> int:

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor, wait
 from copy import deepcopy
+from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -113,6 +114,15 @@ def seqs(reader, project):
     return [one["seq"] for one in reader.replay(0, project=project)]
 
 
+def folded(groups):
+    """The seqs that a fold takes, project by project: it passes over what it has."""
+    taken = {}
+    for project, records in groups:
+        found = taken.setdefault(project, [])
+        found += [one["seq"] for one in records if not found or one["seq"] > found[-1]]
+    return sorted(seq for found in taken.values() for seq in found)
+
+
 def test_readers_beside_it_miss_nothing_and_see_nothing_twice(tmp_path):
     """Whenever they begin, and however far they had come."""
     path = tmp_path / "bus"
@@ -125,12 +135,18 @@ def test_readers_beside_it_miss_nothing_and_see_nothing_twice(tmp_path):
         for project in (None, "p"):
             going_on = reader.replay(0, project=project)
             slow.append((project, [next(going_on) for _ in range(min(count, 20))], going_on))
+    folding = []
+    for count in range(5):
+        groups = BusReader(path, limits=LIMITS).by_project(0)
+        folding.append((list(islice(groups, count)), groups))
     disk = WatchedDisk(path)
     assert redact(disk, path, [SECRET], LIMITS).segments > 1
     bus.close(clean=False)
     for project, future in disk.reading:
         assert future.result() == list(range(1, 22 if project is None else 21))
     assert len(disk.reading) > 20
+    for before, going_on in folding:
+        assert folded([*before, *going_on]) == list(range(1, 22))
     for project, before, going_on in slow:
         found = [one["seq"] for one in [*before, *going_on]]
         assert found == list(range(1, 22 if project is None else 21))

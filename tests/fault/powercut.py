@@ -57,7 +57,7 @@ class Image:
             file.truncate(_SIZES[self._kind])
         quiet = ["-q", "-F"] if self._kind == "ext4" else ["-q", "-f"]
         _run(f"mkfs.{self._kind}", *quiet, str(self._file))
-        self._at.mkdir()
+        self._at.mkdir(exist_ok=True)
         self._mount()
         return self
 

@@ -25,6 +25,7 @@ from tests.fault.races import race
 from tests.fault.story import CHAPTERS
 from tests.long.memory import PROMISED_MIB, Sizes, measure
 
+_LIFE = 250  # cuts of one bus, all of which is read after each
 _ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS, errno.EDQUOT, errno.EINTR)
 
 
@@ -57,10 +58,13 @@ def cuts(options: argparse.Namespace, folder: Path) -> str:
         if reason := obstacle(kind):
             said.append(f"SKIPPED {kind}: {reason}")
             continue
-        with Image(kind, folder, seed=options.seed) as image:
-            while image.cuts < options.cuts:
-                image.cut()
-            said.append(f"{image.cuts} power cuts on {kind}, {image.acknowledged} acknowledged events, 0 lost")
+        cuts = acknowledged = series = 0
+        while cuts < options.cuts:
+            with Image(kind, folder, seed=options.seed + series) as image:
+                while image.cuts < _LIFE and cuts + image.cuts < options.cuts:
+                    image.cut()
+                cuts, acknowledged, series = cuts + image.cuts, acknowledged + image.acknowledged, series + 1
+        said.append(f"{cuts} power cuts on {kind}, {series} buses, {acknowledged} acknowledged events, 0 lost")
     return "; ".join(said)
 
 

@@ -77,6 +77,7 @@ class Pasts:
         self.seq = 0
         self._limits = limits
         self._projects: dict[str, Past] = {}
+        self._types: dict[str, str] = {}
 
     @classmethod
     def of(cls, records: Iterable[Record], limits: Limits) -> Pasts:
@@ -114,9 +115,8 @@ class Pasts:
         if news is not None:
             text = news.text
             said = escaped(text[:EVENT_CHARACTERS]) + ("…" if len(text) > EVENT_CHARACTERS else "")
-            past.events.append(
-                Said(record["seq"], record["time"], record["type"], record.get("run"), record.get("step"), said)
-            )
+            kind = self._types.setdefault(record["type"], record["type"])  # one text for all that are equal
+            past.events.append(Said(record["seq"], record["time"], kind, record.get("run"), record.get("step"), said))
             del past.events[: -self._limits.page_events]
 
     def _try(self, past: Past, record: Record) -> None:

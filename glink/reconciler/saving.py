@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Thread
 
-from glink.bus.bus import Bus
 from glink.errors import BusError
-from glink.reconciler.memory import Memory, Part, Snapshot
+from glink.reconciler.memory import Memory, Part, Snapshot, Writable
 from glink.state import ProjectState
 from glink.world import World
 
@@ -22,7 +21,7 @@ class Saver:
     `wake` has the owner of the states call `go_on` soon. All but the writing is done in the owner's thread.
     """
 
-    def __init__(self, bus: Bus, memory: Memory, wake: Callable[[], None]) -> None:
+    def __init__(self, bus: Writable, memory: Memory, wake: Callable[[], None]) -> None:
         self._bus, self._memory, self._wake = bus, memory, wake
         self._snapshot: Snapshot | None = None
         self._thread = Thread()

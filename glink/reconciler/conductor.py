@@ -379,7 +379,6 @@ class Conductor:
             self.dispatcher.start(job)
         for target, files in done.published:
             self.dispatcher.publish(target, files)
-        self.saver.go_on()
         if done.records:
             for listener in self.listeners:
                 listener(done.records)
@@ -391,3 +390,4 @@ class Conductor:
             if self.retention is not None:
                 self.retention.perform(self.clock.now())
             self.books.begin()  # nothing of a pass that is done is held on to
+        self.saver.go_on()

@@ -24,42 +24,45 @@ class Saver:
     def __init__(self, bus: Writable, memory: Memory, wake: Callable[[], None]) -> None:
         self._bus, self._memory, self._wake = bus, memory, wake
         self._snapshot: Snapshot | None = None
-        self._thread = Thread()
-        self._is_written = False
+        self._thread: Thread | None = None
+        self._is_written = True
         self._refused: list[Part] = []
         self.saved_seq = 0
         self.failures = 0
 
     def offer(self, states: dict[str, ProjectState], world: World) -> bool:
-        """Begin to write what changed; False, and nothing begins, while an earlier offer is being written, and while the
-        manifest would vouch for what is not known."""
-        self.go_on()
+        """Have written what changed; False, and nothing begins, while an earlier offer is being written, and while the
+        manifest would vouch for what is not known. Nothing is packed before `go_on`."""
         if self._memory.doubt or self._snapshot is not None:
             return False
         self._snapshot = self._memory.snapshot(states, world)
-        self._begin(self._snapshot)
         return True
 
     def go_on(self) -> None:
-        """Once a piece is written, begin the next one. What the states hold is durable now."""
+        """Begin the next piece, once the last one is written. What the states hold is durable now."""
         if self._snapshot is None or not self._is_written:
             return
-        self._thread.join()
-        self._memory.unsaved(self._refused)
-        if self._refused or not self._snapshot.todo:
-            self._snapshot, self._refused = None, []
-        else:
-            self._begin(self._snapshot)
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+            self._memory.unsaved(self._refused)
+            if self._refused or not self._snapshot.todo:
+                self._snapshot, self._refused = None, []
+                return
+        self._begin(self._snapshot)
 
     def leave_off(self) -> None:
         """The states are not what is durable: what is not packed yet is left to the next offer."""
-        if self._snapshot is not None:
+        if self._thread is None:
+            self._snapshot = None
+        elif self._snapshot is not None:
             self._snapshot.todo.clear()
 
     def wait(self) -> None:
         """Until what was offered is written, or was refused."""
         while self._snapshot is not None:
-            self._thread.join()
+            if self._thread is not None:
+                self._thread.join()
             self.go_on()
 
     def _begin(self, snapshot: Snapshot) -> None:

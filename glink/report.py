@@ -64,7 +64,7 @@ class Row:
     output: str | None = None
     digest: str | None = None
     artifacts: tuple[str, ...] = ()
-    usage: dict[str, Any] = field(default_factory=dict)
+    usage: Mapping[str, Any] = field(default_factory=dict)
     seconds: float | None = None
     since: str = ""
     fence: int = 0

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Final
 
 from glink import digest
 from glink.jsontext import canonical, compact, loads
+
+NOTHING: Final[Mapping[str, Any]] = {}
+"""Of all answers without files or usage: read, never written."""
 
 
 @dataclass(slots=True)
@@ -34,8 +37,8 @@ class Answer:
     output: Any = None
     blob: str | None = None
     json: bool = False
-    artifacts: dict[str, str] = field(default_factory=dict)
-    usage: dict[str, Any] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    usage: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     seconds: float = 0.0
     displaced: str = ""
 
@@ -235,11 +238,11 @@ def _step_of(values: dict[str, Any], known: dict[str, str]) -> StepState:
         fingerprint = one["fingerprint"]
         for part in _ALIKE & fingerprint.keys():
             fingerprint[part] = known.setdefault(fingerprint[part], fingerprint[part])
-        answers[one["key"]] = Answer(**one)
+        answers[one["key"]] = _answer_of(one)
     standing = values["answer"]
     if standing is not None:
         same = answers.get(standing["key"])
-        answer = same if same is not None and same.seq == standing["seq"] else Answer(**standing)
+        answer = same if same is not None and same.seq == standing["seq"] else _answer_of(standing)
         values["answer"] = answer
         if values["fingerprint"] == answer.fingerprint:
             values["fingerprint"], values["key"] = answer.fingerprint, answer.key
@@ -255,6 +258,12 @@ def _step_of(values: dict[str, Any], known: dict[str, str]) -> StepState:
     values["cancelled"] = tuple(values["cancelled"]) if values["cancelled"] else None
     values["spent"] = tuple(values["spent"])
     return StepState(**values)
+
+
+def _answer_of(values: dict[str, Any]) -> Answer:
+    for part in ("artifacts", "usage"):
+        values[part] = values[part] or NOTHING
+    return Answer(**values)
 
 
 def fingerprint_key(parts: Mapping[str, str]) -> str:

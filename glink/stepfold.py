@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from glink.event import Record
-from glink.state import Answer, Lapse, Offer, ProjectState, Run, StepState
+from glink.state import NOTHING, Answer, Lapse, Offer, ProjectState, Run, StepState
 
 MAX_ANSWERS = 100
 
@@ -121,8 +121,8 @@ def _succeeded(state: ProjectState, record: Record) -> bool:
         get("output"),
         get("blob"),
         get("json", False),
-        get("artifacts") or {},
-        get("usage") or {},
+        get("artifacts") or NOTHING,
+        get("usage") or NOTHING,
         get("seconds", 0.0),
     )
     _stand(step, answer, time)

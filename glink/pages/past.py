@@ -7,7 +7,6 @@ thread at a time. Called by `files` and by whoever serves pages.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -60,9 +59,9 @@ class Said:
 class Past:
     """One project's: runs oldest first, attempts of the newest run by fence (or seq), events oldest first."""
 
-    runs: deque[PastRun] = field(default_factory=deque)
+    runs: list[PastRun] = field(default_factory=list)
     attempts: dict[int, Attempt] = field(default_factory=dict)
-    events: deque[Said] = field(default_factory=deque)
+    events: list[Said] = field(default_factory=list)
     left_out: int = 0
 
     @property
@@ -78,6 +77,7 @@ class Pasts:
         self.seq = 0
         self._limits = limits
         self._projects: dict[str, Past] = {}
+        self._types: dict[str, str] = {}
 
     @classmethod
     def of(cls, records: Iterable[Record], limits: Limits) -> Pasts:
@@ -104,20 +104,20 @@ class Pasts:
     def _past(self, name: str) -> Past:
         past = self._projects.get(name)
         if past is None:
-            limits = self._limits
-            past = self._projects[name] = Past(deque(maxlen=limits.page_runs), {}, deque(maxlen=limits.page_events))
+            past = self._projects[name] = Past()
         return past
 
     def _fold(self, past: Past, record: Record) -> None:
         _enter(past, record)
+        del past.runs[: -self._limits.page_runs]
         self._try(past, record)
         news = news_of(record)
         if news is not None:
             text = news.text
             said = escaped(text[:EVENT_CHARACTERS]) + ("…" if len(text) > EVENT_CHARACTERS else "")
-            past.events.append(
-                Said(record["seq"], record["time"], record["type"], record.get("run"), record.get("step"), said)
-            )
+            kind = self._types.setdefault(record["type"], record["type"])  # one text for all that are equal
+            past.events.append(Said(record["seq"], record["time"], kind, record.get("run"), record.get("step"), said))
+            del past.events[: -self._limits.page_events]
 
     def _try(self, past: Past, record: Record) -> None:
         """What the record says of an attempt of the newest run."""

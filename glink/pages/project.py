@@ -130,7 +130,7 @@ def _line(project_name: str, row: Row, prompt: Prompt | None) -> StepLine:
     )
 
 
-def _usage(all_of_them: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
+def _usage(all_of_them: list[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
     """Sums over what agents said that it took, in words; nothing where none said anything."""
     told = []
     for key, words in _USAGE:

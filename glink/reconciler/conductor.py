@@ -95,7 +95,7 @@ class Conductor:
         self.over = False
         self.failure: BusError | None = None
         self.retention: Retention | None = None
-        self.saver = Saver(bus, memory)
+        self.saver = Saver(bus, memory, inbox.wake)
         self._intake = Intake(self.books, selects=selects, adopt=self._adopt)
         self._memory, self._selects, self._adopts = memory, selects, adopts
         self._returned: list[Observation | Result] = []
@@ -346,6 +346,7 @@ class Conductor:
         """The disk did not take the batch: callers hear it, states go back to what is durable, outcomes wait."""
         done = self.books.present
         self.bus.rollback()
+        self.saver.leave_off()
         self.failure = error
         for asked in (*done.answers, *done.looks):
             asked.refuse(error)
@@ -389,3 +390,4 @@ class Conductor:
             if self.retention is not None:
                 self.retention.perform(self.clock.now())
             self.books.begin()  # nothing of a pass that is done is held on to
+        self.saver.go_on()

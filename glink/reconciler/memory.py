@@ -20,6 +20,10 @@ from glink.world import World, fold_world
 WORLD = ".world"
 CARRIED = frozenset({"project.carried", "engine.carried"})
 LONGEST_COOLING = 86_400.0
+_PIECE_BYTES = 2 << 20
+
+Part = tuple[str, int, bytes]
+"""Whose state, after which record, packed."""
 
 
 class Kept(Protocol):
@@ -214,43 +218,60 @@ class Memory:
             self.world.cooling[agent] = min(until, now + LONGEST_COOLING)
 
     def snapshot(self, states: dict[str, ProjectState], world: World) -> Snapshot:
-        """What has to be written so that checkpoints hold all of this; counts as saved from here on."""
-        found = Snapshot(max([world.seq, self.seq, *(state.seq for state in states.values())]))
-        for name, state in states.items():
-            if self.saved.get(name) != state.seq:
-                found.parts.append((name, state.seq, state.packed()))
-                self.saved[name] = state.seq
+        """What has to be written so that checkpoints hold all of this, packed piece by piece."""
+        found = Snapshot(states, world, max([world.seq, self.seq, *(state.seq for state in states.values())]))
+        found.todo = [name for name, state in states.items() if self.saved.get(name) != state.seq]
         if self.saved.get(WORLD) != world.seq:
-            found.parts.append((WORLD, world.seq, world.packed()))
-            self.saved[WORLD] = world.seq
+            found.todo.append(WORLD)
+        found.todo.reverse()
         found.rest = self.rest()
         return found
 
-    def unsaved(self, snapshot: Snapshot) -> None:
-        """The snapshot was not written after all."""
-        for name, _, _ in snapshot.parts:
+    def piece(self, snapshot: Snapshot) -> list[Part]:
+        """The next states of a snapshot, packed as they are now, some MiB at once; they count as saved from here on."""
+        parts: list[Part] = []
+        size = 0
+        while snapshot.todo and size < _PIECE_BYTES:
+            name = snapshot.todo.pop()
+            one = snapshot.world if name == WORLD else snapshot.states[name]
+            parts.append((name, one.seq, one.packed()))
+            self.saved[name] = one.seq
+            size += len(parts[-1][2])
+        return parts
+
+    def unsaved(self, parts: Iterable[Part]) -> None:
+        """They were not written after all."""
+        for name, _, _ in parts:
             self.saved.pop(name, None)
 
     def save(self, bus: Writable, states: dict[str, ProjectState], world: World) -> None:
         """Write a checkpoint for whatever changed since its last one, then the manifest; nothing while there is doubt,
         since the manifest would vouch for what is not known."""
-        if not self.doubt:
-            self.snapshot(states, world).write(bus)
+        if self.doubt:
+            return
+        snapshot = self.snapshot(states, world)
+        while snapshot.todo:
+            for part in self.piece(snapshot):
+                bus.write_checkpoint(*part)
+        snapshot.vouch(bus)
 
 
 @dataclass(slots=True)
 class Snapshot:
-    """Packed states as of `seq`: (name, seq, payload) of those that changed; and what is known of projects at rest."""
+    """The states that there were at `seq`. `todo` names those that are still to be packed, the next one last.
 
+    They may have gone on by then, as far as that is durable: a checkpoint may be younger than the manifest that vouches
+    for it up to `seq`. `rest` is what is known of projects at rest.
+    """
+
+    states: dict[str, ProjectState]
+    world: World
     seq: int
-    parts: list[tuple[str, int, bytes]] = field(default_factory=list)
+    todo: list[str] = field(default_factory=list)
     rest: bytes | None = None
 
-    def write(self, bus: Writable) -> None:
-        """The checkpoints, then the manifest that vouches for all there are. Any thread. What is written is let go of."""
-        for place, part in enumerate(self.parts):
-            bus.write_checkpoint(*part)
-            self.parts[place] = (part[0], part[1], b"")
+    def vouch(self, bus: Writable) -> None:
+        """Every checkpoint is written: say so. Any thread."""
         bus.write_manifest(self.seq)
         if self.rest is not None:
             bus.write_rest(self.seq, self.rest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import translate
 
 from glink.event import Record
@@ -29,24 +29,20 @@ def looked_at(record: Record) -> Record:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Readers whose choices are equal are given the same bytes."""
+    """Readers whose choices are equal are given the same bytes. There are many readers: none remembers anything of projects."""
 
     who: Who
     project: str | None = None
     types: re.Pattern[str] | None = None
     agent: str | None = None
     is_open: IsOpen | None = None
-    _covered: dict[str | None, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def takes(self, record: Record) -> bool:
         """Whether the record is for this reader."""
         project = record.get("project")
         if self.project is not None and project != self.project:
             return False
-        covered = self._covered.get(project)
-        if covered is None:
-            covered = self._covered[project] = self.who.covers(project)
-        if not covered or (self.types is not None and not self.types.match(record["type"])):
+        if not self.who.covers(project) or (self.types is not None and not self.types.match(record["type"])):
             return False
         if self.agent is not None and record.get("data", {}).get("agent") != self.agent:
             return False

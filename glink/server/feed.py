@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from glink.event import Record
 from glink.limits import Limits
 from glink.server.choice import looked_at
 from glink.server.form import text_of
+
+_ENTRY_BYTES: Final = 330  # an entry without its text
 
 
 class Entry(NamedTuple):
@@ -24,7 +26,7 @@ class Entry(NamedTuple):
 
 
 class Feed:
-    """Holds everything that was heard after `floor`, up to a size. While nobody listens nothing is kept.
+    """Holds everything that was heard after `floor`, up to a size in memory. While nobody listens nothing is kept.
 
     Who has read the bus to its end *after* it was counted as a listener misses nothing here: what was durable then it has
     read, and what became durable since is heard.
@@ -76,9 +78,9 @@ class Feed:
         for record in records:
             entry = Entry(record["seq"], looked_at(record), text_of(record))
             self._entries.append(entry)
-            self._bytes += len(entry.text)
+            self._bytes += len(entry.text) + _ENTRY_BYTES
         self._last = records[-1]["seq"]
         while self._bytes > self._most_bytes:
             gone = self._entries.popleft()
-            self._bytes -= len(gone.text)
+            self._bytes -= len(gone.text) + _ENTRY_BYTES
             self.floor = gone.seq

@@ -83,10 +83,12 @@ def races(options: argparse.Namespace, folder: Path) -> str:
 
 
 def memory(options: argparse.Namespace, folder: Path) -> str:
-    found = measure(folder, Sizes())
+    found = measure(folder / "promised", Sizes())
     if found.peak > PROMISED_MIB:
         raise AssertionError(f"P8 promises {PROMISED_MIB:.0f} MiB: {found}")
-    return str(found)
+    past = measure(folder / "past", Sizes(alive=False, running=10_000))
+    both = measure(folder / "both", Sizes(running=10_000))
+    return f"{found}; not promised: 10,000 steps running over a past of as many: {past}; over as many that live: {both}"
 
 
 PARTS: dict[str, Callable[[argparse.Namespace, Path], str]] = {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from glink.event import ENGINE_TYPES
 from glink.fold import fold
-from glink.state import ProjectState
+from glink.state import NOTHING, ProjectState
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5),
@@ -65,3 +65,13 @@ def test_a_checkpoint_gives_back_what_was_packed() -> None:
     assert step.answer is not None
     assert step.fingerprint is step.answer.fingerprint  # kept once, as when it was folded
     assert step.key is step.answer.key
+
+
+def test_answers_without_files_hold_no_mapping_of_their_own() -> None:
+    state = dispatched()
+    fold(state, record(3, "step.succeeded", run=1, step="1", fence=2, data={"digest": "x", "output": "paid"}))
+    for one in (state, ProjectState.unpacked(state.packed())):
+        answer = one.steps["1"].answer
+        assert answer is not None
+        assert answer.artifacts is NOTHING
+        assert answer.usage is NOTHING

@@ -42,7 +42,7 @@ def save(rig: Rig, *names: str) -> None:
     """Checkpoints and manifest; with names only theirs, as a crash before the manifest leaves it."""
     memory, books = rig.conductor._memory, rig.conductor.books
     snapshot = memory.snapshot(books.states(), rig.conductor.world)
-    for name, seq, payload in snapshot.parts:
+    for name, seq, payload in memory.piece(snapshot):
         if not names or name in names:
             rig.bus.write_checkpoint(name, seq, payload)
     if not names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,34 @@ def test_a_feed_holds_what_is_sent_and_what_is_chosen_by(tmp_path: Path) -> None
     (kept,) = feed.after(0) or []
     assert kept.record == {"seq": 1, "type": "step.dispatched", "project": "p", "step": "s", "data": {"agent": "coder"}}
     assert json.loads(kept.text)["data"]["task"] == "x" * 1_000
+
+
+def test_a_feed_counts_what_short_events_take_in_memory() -> None:
+    """An event of forty bytes is held as several objects, and those are most of it."""
+    size = 1 << 20
+    feed = Feed(0, Limits(feed_bytes=size), wake=lambda: None)
+    feed.listeners = 1
+    tracemalloc.start()
+    try:
+        for start in range(0, 20_000, 100):
+            feed.hear([record(start + n, project="p", step=f"{start + n}") for n in range(1, 101)])
+            feed.turn()
+        assert tracemalloc.get_traced_memory()[0] < 1.5 * size
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_reader_holds_nothing_for_each_project() -> None:
+    """There may be a thousand of the ones and many thousands of the others."""
+    choice = Choice(TEAM)
+    choice.takes(record(0, project="team-a/x"))
+    tracemalloc.start()
+    try:
+        for number in range(2_000):
+            choice.takes(record(number, project=f"team-a/{number}"))
+        assert tracemalloc.get_traced_memory()[0] < 20_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_many_stars_cost_little() -> None:
@@ -178,7 +207,7 @@ DEEDS = st.lists(
 )
 
 
-@given(DEEDS, st.integers(50, 2_000))
+@given(DEEDS, st.integers(400, 14_000))
 @settings(max_examples=300)
 def test_the_end_of_the_log_is_whole_or_not_offered(deeds: list[tuple[str, int]], size: int) -> None:
     """Whoever asks gets every record after a seq that it listened since, or is sent to the bus: never a part, never late."""

@@ -14,6 +14,7 @@ import errno
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,6 +116,7 @@ def main() -> int:
                 said = PARTS[name](options, Path(folder))
             except Exception as error:  # the other parts are worth running all the same
                 failed += 1
+                traceback.print_exc()
                 said = f"FAILED with --seed {options.seed}: {error!r} {' '.join(getattr(error, '__notes__', []))}"
         print(f"{name}: {said} ({time.monotonic() - began:.0f} s)", flush=True)
     return 1 if failed else 0

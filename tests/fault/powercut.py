@@ -22,6 +22,7 @@ from typing import Self
 
 from glink.bus.bus import Bus
 from glink.clock import SystemClock, text_of, wait_for
+from glink.digest import of_bytes
 from glink.limits import Limits
 
 _SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32): EXT4_IOC_SHUTDOWN, XFS_IOC_GOINGDOWN
@@ -104,22 +105,22 @@ class Image:
         self.acknowledged += len(heard.said)
         bus = Bus.open(self._at / "bus", clock=SystemClock(), limits=LIMITS)
         try:
-            assert not bus.damages
+            assert not bus.damages, bus.damages
             self._prove_bus(bus, heard)
         finally:
             bus.close(clean=self._random.random() < 0.3)
 
     def _prove_bus(self, bus: Bus, heard: _Heard) -> None:
         found = {record["seq"]: record["data"].get("label", "") for record in bus.replay(0)}
-        assert list(found) == list(range(bus.first_seq, bus.durable_seq + 1))
+        assert list(found) == list(range(bus.first_seq, bus.durable_seq + 1)), "a gap"
         assert bus.durable_seq >= max(self._said, default=0), "acknowledged records are lost"
         for seq, label in self._said.items():
             assert found.get(seq, label) == label, f"record {seq} is another one"
             assert seq in found or seq < bus.first_seq, f"record {seq} is lost"
         for digest in heard.blobs:
-            assert bus.blobs.get(digest)
+            assert of_bytes(bus.blobs.get(digest)) == digest, f"body {digest} is another one"
         if heard.manifest >= bus.first_seq:
-            assert bus.manifest_seq >= heard.manifest
+            assert bus.manifest_seq >= heard.manifest, f"manifest {heard.manifest} is lost"
         for one in bus.checkpoints():
             assert one.payload == b"%d" % one.seq
         self._said = {seq: label for seq, label in self._said.items() if seq >= bus.first_seq}

@@ -24,6 +24,8 @@ class World:
 
     `closed`: agent -> the newest spans [from, until] in which it was either; until None for one that lasts.
 
+    `boot_seq` is the first start of an engine since the machine was: attempts given away before it are of an earlier boot.
+
     `draining` is set when the engine is about to stop, `full` while the disk is: nothing more is dispatched. `serve_only`:
     nothing runs but what somebody asked for.
     """
@@ -33,6 +35,7 @@ class World:
     revisions: list[str] = field(default_factory=list)
     boot: str = ""
     boot_time: float = 0.0
+    boot_seq: int = 0
     started: str = ""
     cooling: dict[str, float] = field(default_factory=dict)
     paused: dict[str, str] = field(default_factory=dict)
@@ -62,8 +65,10 @@ class World:
 
     def take(self, values: Mapping[str, Any]) -> None:
         """The same from JSON values."""
+        self.boot_seq = 0  # older versions did not write it
         for name in _FOLDED:
-            setattr(self, name, values[name])
+            if name in values or name != "boot_seq":
+                setattr(self, name, values[name])
 
     def agent(self, name: str) -> AgentSpec | None:
         """Who answers to this name; None when nobody does. An undeclared one may be somebody who pulls."""
@@ -89,7 +94,7 @@ class World:
 
 
 MAX_REVISIONS = 200
-_FOLDED = ("seq", "revision", "revisions", "boot", "boot_time", "started", "cooling", "paused", "closed")
+_FOLDED = ("seq", "revision", "revisions", "boot", "boot_time", "boot_seq", "started", "cooling", "paused", "closed")
 
 
 def fold_world(world: World, record: Record) -> None:
@@ -105,6 +110,8 @@ def fold_world(world: World, record: Record) -> None:
                 world.revisions.append(world.revision)
                 del world.revisions[:-MAX_REVISIONS]
             case "engine.started":
+                if not data["boot"] or data["boot"] != world.boot:
+                    world.boot_seq = record["seq"]
                 world.boot, world.boot_time, world.started = data["boot"], data["boot_time"], record["time"]
             case "agent.cooling":
                 world.cooling[data["agent"]] = until = data["until"]

@@ -37,6 +37,7 @@ class Hands:
         self.jobs: dict[int, Job] = {}
         self.started: list[Job] = []
         self.cancelled: list[int] = []
+        self.same_boot: dict[int, bool] = {}
         self.adoption = adoption
 
     def start(self, job: Job) -> None:
@@ -44,6 +45,7 @@ class Hands:
         self.started.append(job)
 
     def adopt(self, job: Job, *, same_boot: bool) -> Adoption:
+        self.same_boot[job.task.fence] = same_boot
         if self.adoption in (Adoption.RUNNING, Adoption.FINISHED):
             self.jobs[job.task.fence] = job
         return self.adoption

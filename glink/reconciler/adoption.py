@@ -54,7 +54,8 @@ def _adopt_one(
             put(lost(desk, name, "gone", "its workflow is not on the bus any more"))
             continue
         job, startable = found
-        match dispatcher.adopt(job, same_boot=same_boot):
+        # An engine that had other projects to do may have been here since the machine started.
+        match dispatcher.adopt(job, same_boot=same_boot and step.fence > books.world.boot_seq):
             case Adoption.NEVER_STARTED if startable:
                 if not books.world.draining:
                     books.present.jobs.append(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +16,20 @@ concurrency: {concurrency}
 limits: {{steps: 20000, project_bytes: 16000000, file_bytes: 16000000, yaml_nodes: 2000000}}
 agents:
   instant: {{type: echo}}
-  pooled: {{type: echo, delay: 1ms}}
+  pooled: {{type: python, call: "bench.noop:answer", inline: true}}
   program: {{type: command, command: {program}}}
 """
+
+_BATCH = re.compile(rb'^\{"seq":\d+,"b":(\d+),', re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Milliseconds and log bytes a step."""
+    """Milliseconds, log bytes and syncs a step."""
 
     ms: float
     bytes: float
+    syncs: float
 
 
 def home(folder: Path, count: int, *, fan: bool, agent: str = "instant", projects: int = 1) -> None:
@@ -61,5 +65,6 @@ def settle(folder: Path, count: int, *, fan: bool, agent: str = "instant") -> Fi
     engine.close()
     if settled is None or settled.status != "succeeded":
         raise RuntimeError("the project did not settle")
-    size = sum(file.stat().st_size for file in (engine.config.bus_dir / "events").glob("*.jsonl"))
-    return Figures(took * 1e3 / count, size / count)
+    log = b"".join(file.read_bytes() for file in (engine.config.bus_dir / "events").glob("*.jsonl"))
+    batches = set(_BATCH.findall(log))
+    return Figures(took * 1e3 / count, len(log) / count, len(batches) / count)

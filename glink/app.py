@@ -21,9 +21,9 @@ from glink.clock import SystemClock
 from glink.config import Config
 from glink.errors import BusError
 from glink.event import Record
-from glink.reconciler.conductor import Conductor, Stop
+from glink.reconciler.conductor import Conductor
 from glink.reconciler.dispatch import Dispatcher, Job
-from glink.reconciler.inbox import Inbox, Look, Request, Result
+from glink.reconciler.inbox import Inbox, Look, Request, Result, Stop
 from glink.reconciler.memory import Memory
 from glink.reconciler.rest import Rest
 from glink.reconciler.retention import retention_of

@@ -31,9 +31,13 @@ START = 1_800_000_000.0
 
 
 class Hands:
-    """Stands where the dispatcher stands: takes jobs, and keeps them until the test says what became of them."""
+    """Stands where the dispatcher stands: takes jobs, and keeps them until the test says what became of them.
 
-    def __init__(self, adoption: Adoption = Adoption.NEVER_STARTED) -> None:
+    `at_once` answers the jobs whose agents only answer; by default nobody does.
+    """
+
+    def __init__(self, adoption: Adoption, at_once: Callable[[Job], Result | None]) -> None:
+        self.at_once = at_once
         self.jobs: dict[int, Job] = {}
         self.started: list[Job] = []
         self.cancelled: list[int] = []
@@ -70,6 +74,22 @@ class Hands:
         return len(self.jobs)
 
 
+def outcome(job: Job, output: Any = None, seconds: float = 0.0) -> Result:
+    """What an agent's thread makes of an answer (None: the text of the task); an Exception's text is the class of a failure."""
+    if isinstance(output, Exception):
+        return failed(job, str(output))
+    body = job.task.text if output is None else output
+    raw = body.encode() if isinstance(body, str) else canonical(body)
+    data = {"digest": digest.brief(raw), "output": body, "seconds": seconds}
+    return Result(job.task.project, job.task.step, job.task.fence, job.agent, "step.succeeded", data)
+
+
+def failed(job: Job, cls: str = "transient", code: str = "x", message: str = "it broke", **more: Any) -> Result:
+    """The same of a failure."""
+    data = {"class": cls, "code": code, "message": message, **more}
+    return Result(job.task.project, job.task.step, job.task.fence, job.agent, "step.failed", data)
+
+
 @dataclass
 class Time:
     """A clock that stands still until it is moved."""
@@ -94,6 +114,7 @@ class Rig:
     commands: Mapping[str, CommandSpec] = field(default_factory=dict)
     engine: str | None = None
     adoption: Adoption = Adoption.NEVER_STARTED
+    at_once: Callable[[Job], Result | None] = lambda job: None
     concurrency: int = 64
     limits: Limits = field(default_factory=Limits)
     rebooted: bool = False
@@ -109,7 +130,7 @@ class Rig:
         world.agents, world.commands, world.concurrency = self.agents, self.commands, self.concurrency
         world.engine = self.engine
         self.desks = desks_of(memory)
-        self.inbox, self.hands = Inbox(), Hands(self.adoption)
+        self.inbox, self.hands = Inbox(), Hands(self.adoption, self.at_once)
         self.records: list[Record] = []
         self.conductor = Conductor(
             bus=self.bus,
@@ -166,17 +187,11 @@ class Rig:
 
     def succeed(self, fence: int, output: Any = None, seconds: float = 0.0) -> None:
         """The agent answers; by default with the text it was given."""
-        job = self.hands.jobs.pop(fence)
-        body = job.task.text if output is None else output
-        raw = body.encode() if isinstance(body, str) else canonical(body)
-        data = {"digest": digest.brief(raw), "output": body, "seconds": seconds}
-        self.inbox.put(Result(job.task.project, job.task.step, fence, job.agent, "step.succeeded", data))
+        self.inbox.put(outcome(self.hands.jobs.pop(fence), output, seconds))
 
     def fail(self, fence: int, cls: str = "transient", code: str = "x", message: str = "it broke", **more: Any) -> None:
         """The agent fails."""
-        job = self.hands.jobs.pop(fence)
-        data = {"class": cls, "code": code, "message": message, **more}
-        self.inbox.put(Result(job.task.project, job.task.step, fence, job.agent, "step.failed", data))
+        self.inbox.put(failed(self.hands.jobs.pop(fence), cls, code, message, **more))
 
     def settle(self, answer: Callable[[Job], Any] | None = None, rounds: int = 10_000) -> None:
         """Answer everything, in the order of dispatch, until nothing is in flight; time passes where only that helps.
@@ -192,10 +207,7 @@ class Rig:
                 continue
             fence = min(self.hands.jobs)
             given = answer(self.hands.jobs[fence]) if answer is not None else None
-            if isinstance(given, Exception):
-                self.fail(fence, str(given))
-            else:
-                self.succeed(fence, given)
+            self.inbox.put(outcome(self.hands.jobs.pop(fence), given))
         raise AssertionError("it does not settle")
 
     def state(self, project: str) -> Any:

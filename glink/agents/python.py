@@ -114,7 +114,7 @@ class InlineAgent:
     instant = False
     free = True
     adoptable = False
-    foldered = True
+    foldered = False
 
     def __init__(self, call: str, *, base: Path, limits: Limits) -> None:
         self._call = call
@@ -129,7 +129,8 @@ class InlineAgent:
             outcome = Outcome.failed(ErrorClass.CANCELLED, "cancelled", "cancelled")
         elif task.run_seconds is not None and seconds > task.run_seconds:
             outcome = Outcome.failed(ErrorClass.TIMEOUT, "run", f"ran longer than {task.run_seconds} s")
-        return dataclasses.replace(outcome, seconds=seconds)
+        outcome.seconds = seconds
+        return outcome
 
     def examine(self, folder: Path, *, same_boot: bool) -> Adoption:
         return Adoption.LOST

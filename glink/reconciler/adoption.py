@@ -30,8 +30,10 @@ def adopt(
     for desk in desks:
         if desk.unknown:  # what runs of it goes on, and is judged once its state is known
             continue
-        with books.isolated(desk.name):
+        try:
             _adopt_one(books, dispatcher, desk, put, now, same_boot=same_boot)
+        except Exception as error:
+            books.isolate(desk.name, error)
 
 
 def _adopt_one(

@@ -5,8 +5,7 @@ Written by the conductor and by those it asks (`intake`, `adoption`), in its one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from glink.errors import BusCorrupt, BusError, BusRefused, Problem
 from glink.event import Record
 from glink.fold import fold
 from glink.limits import Limits
-from glink.reconciler.board import Surroundings
+from glink.reconciler.board import Board, Surroundings
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Job
 from glink.reconciler.inbox import Look, Request, Result
@@ -27,6 +26,8 @@ from glink.state import ProjectState
 from glink.watch.source import Observation
 from glink.workflow import Workflow
 from glink.world import World, fold_world
+
+_KEPT_AT_REST = 16
 
 
 @dataclass(slots=True)
@@ -73,6 +74,7 @@ class Books:
         self.present = Pass()
         self.doubt = doubt
         self._out = out
+        self._at_rest: dict[str, Board] = {}
 
     def must_know(self, project: str) -> None:
         """Raises BusCorrupt for a project whose state is not known."""
@@ -80,11 +82,10 @@ class Books:
         if unknown := desk.unknown if desk is not None else self.doubt.of(project):
             raise BusCorrupt(f"the state of {project} is not known: {unknown}")
 
-    def begin(self) -> Pass:
-        """A new pass."""
-        self.present = begun = Pass()
+    def begin(self) -> None:
+        """A new pass; nothing of the one that is done is held on to."""
+        self.present = Pass()
         self.leases.begin()
-        return begun
 
     def stage(self, body: dict[str, Any], desk: Desk | None = None) -> Record:
         """Write an event into the pass and fold it, at once: it may be decided on before it is durable."""
@@ -138,20 +139,26 @@ class Books:
         """Have an answer's artifacts copied to where people look, once it is durable."""
         self.present.published.append((self._out / project.replace("/", "%2F") / step, files))
 
-    @contextmanager
-    def isolated(self, project: str) -> Iterator[None]:
-        """Whatever goes wrong here is this project's alone: it stands still and says why until its files change."""
-        try:
-            yield
-        except BusRefused as error:
-            self._stand_still(project, error)
-        except BusCorrupt as error:
+    def keep_few(self, name: str, board: Board, *, settled: bool) -> None:
+        """Only the last projects to settle keep what nothing but deciding needs; the others make it again when touched."""
+        self._at_rest.pop(name, None)
+        if settled:
+            self._at_rest[name] = board
+            if len(self._at_rest) > _KEPT_AT_REST:
+                self._at_rest.pop(next(iter(self._at_rest))).forget()
+
+    def isolate(self, project: str, error: Exception) -> None:
+        """What went wrong is this project's alone: it stands still and says why until its files change.
+
+        Raises what concerns everybody again.
+        """
+        if isinstance(error, BusCorrupt):
             if (desk := self.desks.get(project)) is not None:
                 desk.unknown = str(error)
                 desk.unseat()
-        except BusError:
-            raise
-        except Exception as error:  # a bug, or a stored workflow that this version cannot read: the others go on
+        elif isinstance(error, BusError) and not isinstance(error, BusRefused):
+            raise error
+        else:  # a bug too, or a stored workflow that this version cannot read: the others go on
             self._stand_still(project, error)
 
     def _stand_still(self, project: str, error: Exception) -> None:

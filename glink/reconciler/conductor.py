@@ -7,14 +7,14 @@ A pass is four paragraphs, always in this order:
     record   one write, one sync
     perform  acknowledge, start and cancel agents, tell reporters
 
-It may decide on an event that is not durable yet, but nothing of it leaves the process before the sync.
+It may decide on an event that is not durable yet, but nothing of it leaves the process before the sync. An agent that
+only answers is no effect: while nobody waits for the sync, its answer is gathered, and decided on, in the same pass.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,7 +31,7 @@ from glink.reconciler.board import Board, Surroundings
 from glink.reconciler.books import Books, Pass
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher
-from glink.reconciler.inbox import Inbox, Look, Request, Result
+from glink.reconciler.inbox import Inbox, Look, Request, Result, Stop
 from glink.reconciler.intake import Intake
 from glink.reconciler.memory import Memory
 from glink.reconciler.plan import plan
@@ -43,15 +43,7 @@ from glink.watch.source import Observation
 from glink.world import World
 
 _HEAL_SECONDS = 1.0
-_KEPT_AT_REST = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Drain and end: running steps get `grace` seconds, then are left running, or killed."""
-
-    grace: float
-    kill: bool = False
+_AHEAD = 64  # records of a pass beyond which it decides no further: whoever looks on sees work go on
 
 
 class Meter(Protocol):
@@ -103,7 +95,6 @@ class Conductor:
         self._undo: Undo | None = None
         self._timers: list[tuple[float, str]] = []
         self._hungry = Queue()
-        self._at_rest: dict[str, Board] = {}
         self._wakes: dict[str, float] = {}
         self._stop: Stop | None = None
         self._stop_at = 0.0
@@ -131,7 +122,7 @@ class Conductor:
         """One pass; waits up to `seconds` for something to happen."""
         items = self.inbox.take(seconds)
         now = self.turned = self.clock.now()
-        done = self.books.begin()
+        done = self.books.present
         items += self.books.leases.overdue(now)
         if self._returned and now >= self._heal_at:
             items, self._returned = [*self._returned, *items], []
@@ -140,6 +131,7 @@ class Conductor:
                 self._gather(item, now)
             if self.failure is None or now >= self._heal_at:
                 self._decide(now)
+                self._run_ahead(now)
                 if self.retention is not None:
                     self.retention.stage(self.books.append, now)
             if done.records:
@@ -175,10 +167,9 @@ class Conductor:
             "boot": boot.read_text().strip() if boot.exists() else "",
             "boot_time": getattr(self.clock, "boot_time", self.clock.now)(),
         }
-        begun = self.books.begin()
         self.books.stage({"type": "engine.started", "data": data})
         self.bus.commit()
-        self._perform(begun)
+        self._perform(self.books.present)
 
     def stop(self, *, record: bool = True) -> None:
         """Checkpoints and the clean-stop mark; called after `run`. `record` False leaves no event of the stop."""
@@ -187,10 +178,9 @@ class Conductor:
             self.retention.close()
         if self.failure is None:
             if record:
-                last = self.books.begin()
                 self.books.stage({"type": "engine.stopped", "data": {"in_flight": self.world.in_flight}})
                 self.bus.commit()
-                self._perform(last)
+                self._perform(self.books.present)
             self._memory.save(self.bus, self.books.states(), self.world)
         self.bus.close(clean=self.failure is None)
 
@@ -266,6 +256,23 @@ class Conductor:
                 lambda name: self._plan_one(name, now), lambda: world.in_flight < world.concurrency, but=todo
             )
 
+    def _run_ahead(self, now: float) -> None:
+        """Ask the agents that only answer now, and decide on; not while anybody waits for this pass to be durable."""
+        present, ahead = self.books.present, True
+        while ahead and present.jobs and len(present.records) < _AHEAD:
+            if present.answers or present.looks or present.kills or len(self.inbox):
+                return
+            jobs, present.jobs = present.jobs, []
+            for job in jobs:
+                result = self.dispatcher.at_once(job)
+                if result is None:
+                    present.jobs.append(job)
+                else:
+                    self._intake.take(result, now)
+            ahead = not present.jobs
+            if len(present.jobs) < len(jobs):
+                self._decide(now)
+
     def _plan_one(self, name: str, now: float) -> None:
         desk = self.desks[name]
         if desk.board is None:
@@ -274,8 +281,10 @@ class Conductor:
         elif self.bus.staged_bytes > self.limits.batch_bytes // 2:
             self.books.todo[name] = None
         else:
-            with self.books.isolated(name):
+            try:
                 self._plan(desk, desk.board, now)
+            except Exception as error:
+                self.books.isolate(name, error)
 
     def _plan(self, desk: Desk, board: Board, now: float) -> None:
         dirty, desk.dirty = desk.dirty, set()
@@ -286,21 +295,13 @@ class Conductor:
                 # The rest is proposed again once this much is durable.
                 self.books.touch(desk, None)
                 break
-        self._keep_few(desk.name, board, settled=not board.open and desk.state.run is None)
+        self.books.keep_few(desk.name, board, settled=not board.open and desk.state.run is None)
         self._hungry.set(desk.name, waits=bool(board.ready))
         if made.wake_at is None:
             self._wakes.pop(desk.name, None)
         elif self._wakes.get(desk.name) != made.wake_at:
             self._wakes[desk.name] = made.wake_at
             heappush(self._timers, (made.wake_at, desk.name))
-
-    def _keep_few(self, name: str, board: Board, *, settled: bool) -> None:
-        """Only the last projects to settle keep what nothing but deciding needs; the others make it again when touched."""
-        self._at_rest.pop(name, None)
-        if settled:
-            self._at_rest[name] = board
-            if len(self._at_rest) > _KEPT_AT_REST:
-                self._at_rest.pop(next(iter(self._at_rest))).forget()
 
     def _act(self, desk: Desk, board: Board, action: Action) -> None:
         if isinstance(action, Dispatch):
@@ -357,8 +358,10 @@ class Conductor:
         if self._undo is None or self._undo.seq != self.bus.durable_seq:
             self._undo = Undo(self.bus, self._clip)
         self.books.restore(self._undo.states(done.touched), self._undo.world())
-        self._returned += [*done.seen, *done.results]
+        # What was answered before its dispatch was durable was never asked.
+        self._returned += [*done.seen, *(one for one in done.results if one.fence <= self.bus.durable_seq)]
         self._heal_at = now + _HEAL_SECONDS
+        self.books.begin()
 
     def _clip(self, read: Memory) -> None:
         if not self._memory.same_boot:
@@ -389,5 +392,5 @@ class Conductor:
                 self._settled_floor = newest
             if self.retention is not None:
                 self.retention.perform(self.clock.now())
-            self.books.begin()  # nothing of a pass that is done is held on to
+        self.books.begin()
         self.saver.go_on()

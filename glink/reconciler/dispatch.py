@@ -124,22 +124,37 @@ class Dispatcher:
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="agent")
         self._leashes: dict[int, Leash] = {}
 
+    def at_once(self, job: Job) -> Result | None:
+        """What an agent that only answers makes of the task; it has no effect, so the dispatch need not be durable.
+
+        None for all others, and for an answer that the disk does not take now: those are to be started.
+        """
+        try:
+            agent = self._agent(job.agent)
+            return self._judge(job, job.task, *_asked(agent, job.task)) if agent.instant and job.plain else None
+        except Exception:  # a third party's kind may raise anything while it is set up: `start` says what
+            return None
+
     def start(self, job: Job) -> None:
-        """Begin the attempt; the result comes through `deliver`, at once for an instant agent."""
+        """Begin the attempt, whose dispatch is durable; the result comes through `deliver`."""
         try:
             agent = self._agent(job.agent)
             adoptable, foldered = agent.adoptable, agent.foldered or bool(job.artifacts or job.inputs)
-        except Exception as error:  # a third party's kind may raise anything while it is set up
+        except Exception as error:  # as in `at_once`
             self._deliver(_failed(job, _internal(error, ErrorClass.CONFIG), Outcome(), 0.0))
             return
+        run, task = agent.run, job.task
         if agent.instant and job.plain:
-            self._instant(agent, job)
-            return
-        leash = self._leashes[job.task.fence] = Leash(adoptable=adoptable)
+            outcome, seconds = _asked(agent, task)
+            with suppress(BusError):
+                self._deliver(self._judge(job, task, outcome, seconds))
+                return
+            foldered, run = False, lambda task, leash: outcome  # what the disk refuses waits in a thread
+        leash = self._leashes[task.fence] = Leash(adoptable=adoptable)
         if foldered:
             self._pool.submit(self._attempt, agent, job, leash)
         else:
-            self._pool.submit(self._complete, lambda: agent.run(job.task, leash), job, job.task, leash)
+            self._pool.submit(self._complete, lambda: run(task, leash), job, task, leash)
 
     def adopt(self, job: Job, *, same_boot: bool) -> Adoption:
         """Look at what an earlier engine left running; RUNNING and FINISHED are waited for, the rest is the caller's."""
@@ -192,20 +207,6 @@ class Dispatcher:
         """Copy a committed answer's artifacts to where people look for them."""
         self._pool.submit(self._copy_all, target, artifacts)
 
-    def _instant(self, agent: Agent, job: Job) -> None:
-        """Ask where the conductor stands, and wait for nothing here: what the disk refuses goes to a thread."""
-        started = monotonic()
-        try:
-            outcome = agent.run(job.task, _UNHELD)
-        except Exception as error:  # an agent of a third party must not take the engine with it
-            self._deliver(_internal_result(job, error))
-            return
-        try:
-            self._deliver(self._judge(job, job.task, outcome, outcome.seconds or monotonic() - started))
-        except BusError:
-            leash = self._leashes[job.task.fence] = Leash(adoptable=agent.adoptable)
-            self._pool.submit(self._complete, lambda: outcome, job, job.task, leash)
-
     def judged(self, job: Job, outcome: Outcome) -> Result:
         """What an outcome comes to that was brought from outside; any thread. Raises BusError for a full disk."""
         return self._judge(job, job.task, outcome, outcome.seconds)
@@ -233,7 +234,7 @@ class Dispatcher:
                 self._forget(job, leash)
                 return
             result = self._kept(job, task, outcome, outcome.seconds or monotonic() - started, leash)
-        except Exception as error:  # as in `_instant`
+        except Exception as error:  # as in `_asked`
             result = _internal_result(job, error)
         self._finish(job, result, leash)
 
@@ -328,6 +329,16 @@ class Dispatcher:
     def _forget(self, job: Job, leash: Leash) -> None:
         self._leashes.pop(job.task.fence, None)
         leash.close()
+
+
+def _asked(agent: Agent, task: Task) -> tuple[Outcome, float]:
+    """The outcome of an agent that answers where the conductor stands, and the seconds it took."""
+    started = monotonic()
+    try:
+        outcome = agent.run(task, _UNHELD)
+    except Exception as error:  # an agent of a third party must not take the engine with it
+        outcome = Outcome(failure=_internal(error, ErrorClass.INTERNAL))
+    return outcome, outcome.seconds or monotonic() - started
 
 
 def _ended_with_us(outcome: Outcome) -> bool:

@@ -71,6 +71,14 @@ class Look(Asked):
         self.done.set()
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Drain and end: running steps get `grace` seconds, then are left running, or killed."""
+
+    grace: float
+    kill: bool = False
+
+
 class Inbox:
     """A queue of many putters and one taker."""
 

@@ -160,8 +160,10 @@ class Intake:
         if seen.revision != books.world.revision:
             books.stage({"type": "source.observed", "data": {"revision": seen.revision}})
         for name in sorted(seen.changed):
-            with books.isolated(name):
+            try:
                 self._project(seen, name)
+            except Exception as error:
+                books.isolate(name, error)
         for name in sorted(seen.gone & books.desks.keys()):
             self._orphan(books.desks[name])
         if not self.observed:

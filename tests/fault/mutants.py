@@ -107,6 +107,19 @@ def effects_follow(path: Path) -> None:
     test_engine_disk.test_a_failed_sync_ends_the_engine_and_is_never_tried_again(path)
 
 
+def running_ahead(path: Path) -> None:
+    from tests.unit.reconciler import test_run_ahead
+
+    for number, check in enumerate(
+        (
+            test_run_ahead.test_only_one_that_only_answers_is_asked,
+            test_run_ahead.test_an_answer_to_what_the_disk_did_not_take_was_never_given,
+        )
+    ):
+        (path / str(number)).mkdir()
+        check(path / str(number))
+
+
 # The mutants.
 
 
@@ -403,6 +416,33 @@ def dispatch_before_sync(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Conductor, "_dispatch", dispatch)
 
 
+def any_agent_runs_ahead(patch: pytest.MonkeyPatch) -> None:
+    """Every agent is asked before its dispatch is durable."""
+    from glink.reconciler.dispatch import Dispatcher
+
+    real = Dispatcher.at_once
+
+    def at_once(self: Any, job: Any) -> Any:
+        self._agent(job.agent).instant = True
+        return real(self, job)
+
+    patch.setattr(Dispatcher, "at_once", at_once)
+
+
+def answers_outlive_their_batch(patch: pytest.MonkeyPatch) -> None:
+    """What was answered ahead of a batch that the disk refused comes back, for fences that nobody ever had."""
+    from glink.reconciler.conductor import Conductor
+
+    real = Conductor._failed
+
+    def failed(self: Any, error: Any, now: float) -> None:
+        results = list(self.books.present.results)
+        real(self, error, now)
+        self._returned += [one for one in results if one not in self._returned]
+
+    patch.setattr(Conductor, "_failed", failed)
+
+
 MUTANTS: tuple[tuple[Mutate, Check], ...] = (
     (no_sync, crashes),
     (effect_before_sync, crashes),
@@ -430,6 +470,8 @@ MUTANTS: tuple[tuple[Mutate, Check], ...] = (
     (lock_on_a_file, one_holder),
     (stale_fence_accepted, stale_results),
     (dispatch_before_sync, effects_follow),
+    (any_agent_runs_ahead, running_ahead),
+    (answers_outlive_their_batch, running_ahead),
 )
 CHECKS: tuple[Check, ...] = (
     damage,

@@ -11,9 +11,11 @@ import pytest
 from glink.errors import BusError
 from glink.testing.simulated_disk import Crashed, SimulatedDisk
 from tests.fault.story import BUS
-from tests.rig import Rig, Time, step, workflow
+from tests.rig import Rig, Time, outcome, step, workflow
 
-WORK = workflow("p", step("a", "one"), step("b", "two", ("a",)), step("c", "three"))
+WORK = workflow(
+    "p", step("a", "one"), step("b", "two", ("a",)), step("c", "three", agent="b"), step("d", "four", ("c",), agent="b")
+)
 
 
 class Agents:
@@ -33,7 +35,7 @@ class Agents:
 def life(disk: SimulatedDisk, agents: Agents, time: Time) -> bool:
     """One engine until its project has settled; False when the disk ended it."""
     try:
-        rig = Rig(BUS, disk=disk, time=time)
+        rig = Rig(BUS, disk=disk, time=time, at_once=lambda job: outcome(job) if job.agent == "b" else None)
         rig.observe(WORK)
         for _ in range(100):
             agents.work(rig)
@@ -54,8 +56,8 @@ def prove(disk: SimulatedDisk, agents: Agents, time: Time) -> None:
     records = list(rig.bus.replay(0))
     fences = {one["seq"]: one["step"] for one in records if one["type"] == "step.dispatched"}
     assert fences.items() >= agents.started.items()
-    assert sorted(one["step"] for one in records if one["type"] == "step.succeeded") == ["a", "b", "c"]
-    assert len(fences) == 3
+    assert sorted(one["step"] for one in records if one["type"] == "step.succeeded") == ["a", "b", "c", "d"]
+    assert len(fences) == 4
     rig.observe(WORK)
     assert rig.dispatched() == []
     rig.bus.close()

@@ -17,7 +17,7 @@ from glink.reconciler.desk import Desk
 from glink.reconciler.memory import Memory
 from glink.reconciler.plan import plan
 from glink.state import ProjectState
-from tests.rig import Rig, step, workflow
+from tests.rig import Rig, outcome, step, workflow
 
 MANY = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -54,7 +54,7 @@ def versions(draw: st.DrawFn, graph: list[tuple[int, ...]]) -> dict[str, Any]:
         task = f"t{draw(st.integers(0, 2))}" + (
             f" {{{{ steps['{after[0]}'].output | default('-') }}}}" if named else ""
         )
-        steps.append(step(f"s{number}", task, after, **more))
+        steps.append(step(f"s{number}", task, after, agent=draw(st.sampled_from("ab")), **more))
     return workflow("p", *steps)
 
 
@@ -83,6 +83,15 @@ def answers(failing: dict[tuple[str, int], str]) -> Any:
     return answer
 
 
+def only_b(answer: Any) -> Any:
+    """Of the agents a and b, b only answers: it is asked before its dispatch is durable."""
+
+    def at_once(job: Any) -> Any:
+        return outcome(job, answer(job)) if job.agent == "b" else None
+
+    return at_once
+
+
 def fresh_board(rig: Rig, desk: Desk) -> Board:
     """A board built from nothing over a copy of the state."""
     assert desk.board is not None
@@ -106,7 +115,6 @@ def test_the_incremental_board_equals_one_built_from_nothing_after_every_pass(da
     """Also one that has let go of what a settled project does not need."""
     story, failing = day
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        rig = Rig(Path(folder) / "bus")
         answer = answers(failing)
 
         def check(job: Any) -> Any:
@@ -123,6 +131,7 @@ def test_the_incremental_board_equals_one_built_from_nothing_after_every_pass(da
             assert desk.board.unmet == full.unmet
             return answer(job)
 
+        rig = Rig(Path(folder) / "bus", at_once=only_b(check))
         for version in story:
             rig.observe(version)
             rig.settle(check)
@@ -134,7 +143,7 @@ def test_the_incremental_board_equals_one_built_from_nothing_after_every_pass(da
 def test_a_pass_does_what_the_plan_of_the_state_before_it_said_reason_for_reason(day: Any) -> None:
     story, failing = day
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        rig = Rig(Path(folder) / "bus")
+        rig = Rig(Path(folder) / "bus", at_once=only_b(answers(failing)))
         wrapped, foretold = rig.conductor._plan, []
 
         def listening(desk: Desk, board: Board, now: float) -> None:
@@ -176,7 +185,7 @@ def _done(record: Any) -> tuple[str, str, str]:
 def test_a_settled_project_costs_no_event_and_a_restart_costs_it_none_either(day: Any) -> None:
     story, failing = day
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        rig = Rig(Path(folder) / "bus")
+        rig = Rig(Path(folder) / "bus", at_once=only_b(answers(failing)))
         for version in story:
             rig.observe(version, revision="r")
             rig.settle(answers(failing))
@@ -244,7 +253,7 @@ def test_crashes_at_any_durable_write_converge_and_no_durable_success_runs_twice
         for life in [*lives, 1_000_000]:
             rig = None
             try:
-                rig = Rig(path, disk=MortalDisk(life))
+                rig = Rig(path, disk=MortalDisk(life), at_once=only_b(answers(failing)))
                 for version in story:
                     rig.observe(version)
                     rig.settle(answers(failing))

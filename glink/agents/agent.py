@@ -77,7 +77,7 @@ class Task:
     value of the context file ({"project", "run", "step", "params", "steps": {id: {status, output, files}}}) or None.
     `run_seconds` and `idle_seconds` bound the attempt (None: no bound). `key` is the idempotency key.
     `folder` is the attempt's own fresh folder: the working directory, with `inputs/` and `in/<step>/` filled in;
-    the caller has written `context` to `folder/context.json` when it is not None. None for instant agents.
+    the caller has written `context` to `folder/context.json` when it is not None. None where `Agent.foldered` gives none.
     """
 
     project: str

@@ -139,22 +139,22 @@ class Dispatcher:
         """Begin the attempt, whose dispatch is durable; the result comes through `deliver`."""
         try:
             agent = self._agent(job.agent)
-            adoptable, foldered = agent.adoptable, agent.foldered or bool(job.artifacts or job.inputs)
+            adoptable, foldered = agent.adoptable, agent.foldered or bool(job.artifacts or job.inputs or job.handed)
         except Exception as error:  # as in `at_once`
             self._deliver(_failed(job, _internal(error, ErrorClass.CONFIG), Outcome(), 0.0))
             return
-        run, task = agent.run, job.task
+        task, outcome = job.task, None
         if agent.instant and job.plain:
             outcome, seconds = _asked(agent, task)
             with suppress(BusError):
                 self._deliver(self._judge(job, task, outcome, seconds))
                 return
-            foldered, run = False, lambda task, leash: outcome  # what the disk refuses waits in a thread
+            foldered = False  # what the disk refuses waits in a thread
         leash = self._leashes[task.fence] = Leash(adoptable=adoptable)
         if foldered:
             self._pool.submit(self._attempt, agent, job, leash)
         else:
-            self._pool.submit(self._complete, lambda: run(task, leash), job, task, leash)
+            self._pool.submit(self._complete, lambda: outcome or agent.run(task, leash), job, task, leash)
 
     def adopt(self, job: Job, *, same_boot: bool) -> Adoption:
         """Look at what an earlier engine left running; RUNNING and FINISHED are waited for, the rest is the caller's."""

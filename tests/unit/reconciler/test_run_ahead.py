@@ -30,8 +30,7 @@ def only_answers(job: Job) -> Result | None:
 
 
 def chain(length: int, **more: Any) -> dict[str, Any]:
-    names = [f"s{number}" for number in range(length)]
-    return workflow("p", *(step(name, name, after) for name, after in zip(names, [(), *((n,) for n in names)])), **more)
+    return workflow("p", *(step(f"s{n}", f"s{n}", (f"s{n - 1}",) if n else ()) for n in range(length)), **more)
 
 
 def batches(rig: Rig) -> list[int]:

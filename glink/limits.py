@@ -36,6 +36,7 @@ class Limits(NamedTuple):
     segment_bytes: int = 16 << 20
     json_depth: int = 32
     checkpoint_events: int = 20_000
+    checkpoint_quiet: float = 5.0
     reserve_bytes: int = 16 << 20
     reader_pin: float = 600.0
     blob_grace: float = 3_600.0

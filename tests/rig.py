@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +118,11 @@ class Rig:
     at_once: Callable[[Job], Result | None] = lambda job: None
     concurrency: int = 64
     limits: Limits = field(default_factory=Limits)
+    saves_when_quiet: bool = False  # which it does in a thread
     rebooted: bool = False
 
     def __post_init__(self) -> None:
-        limits = self.limits
+        limits = self.limits if self.saves_when_quiet else self.limits._replace(checkpoint_quiet=inf)
         self.bus = Bus.open(self.path, clock=self.time, limits=limits, disk=self.disk, sync=self.disk is not None)
         memory = Memory.read(self.bus)
         if self.rebooted:

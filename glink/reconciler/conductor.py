@@ -87,7 +87,7 @@ class Conductor:
         self.over = False
         self.failure: BusError | None = None
         self.retention: Retention | None = None
-        self.saver = Saver(bus, memory, inbox.wake)
+        self.saver = Saver(bus, memory, inbox.wake, limits)
         self._intake = Intake(self.books, selects=selects, adopt=self._adopt)
         self._memory, self._selects, self._adopts = memory, selects, adopts
         self._returned: list[Observation | Result] = []
@@ -99,7 +99,6 @@ class Conductor:
         self._stop: Stop | None = None
         self._stop_at = 0.0
         self._let_go = False
-        self._settled_floor = memory.seq
 
     # The loop.
 
@@ -196,20 +195,20 @@ class Conductor:
         """Whether an attempt that was cancelled is still being ended."""
         return bool(self.books.ending)
 
-    def _patience(self) -> float | None:
+    def _patience(self) -> float:
         if self.failure is None and (len(self.inbox) or self.books.todo):
             return 0
         now = self.clock.now()
         if self.failure is not None:
             return max(0.0, self._heal_at - now)
-        times = [self._timers[0][0]] if self._timers else []
+        times = [self.saver.wake_at, *(at for at, _ in self._timers[:1])]
         if (lease := self.books.leases.next()) is not None:
             times.append(lease)
         if self._stop is not None:
             times.append(self._stop_at)
         if self.retention is not None:
             times.append(self.retention.wake_at)
-        return max(0.0, min(times) - now) if times else None
+        return max(0.0, min(times) - now)
 
     def _drained(self) -> bool:
         if self._stop is None:
@@ -385,12 +384,9 @@ class Conductor:
         if done.records:
             for listener in self.listeners:
                 listener(done.records)
-            newest = done.records[-1]["seq"]
-            if newest - self._settled_floor >= self.limits.checkpoint_events and self.saver.offer(
-                self.books.states(), self.world
-            ):
-                self._settled_floor = newest
             if self.retention is not None:
                 self.retention.perform(self.clock.now())
         self.books.begin()
+        if self.saver.due(self.bus.durable_seq, self.turned):
+            self.saver.offer(self.books.states(), self.world)
         self.saver.go_on()

@@ -50,6 +50,20 @@ def test_projects_at_rest_are_answered_from_what_is_known(home: Home) -> None:
     assert [one["project"] for one in short["plans"]] == ["p", "q"]
 
 
+def test_beside_an_engine_they_are_known_once_nothing_has_happened_for_a_while(home: Home) -> None:
+    home.write("projects/p/workflow.yaml", PLAIN)
+    home.write("glink-config.yaml", CONFIG.replace("steps: 50", "steps: 50, checkpoint_quiet: 0.01"))
+    engine = Engine.open(home.config(), watch=False, sync=False)
+    assert home.short(None) is None
+    bus = engine.bus
+    engine.conductor.run(until=lambda: engine.conductor.quiet and bus.manifest_seq == bus.durable_seq)
+    engine.conductor.saver.wait()
+    assert home.short(None) == home.said(None) is not None
+    home.write("projects/p/workflow.yaml", PLAIN.replace("two", "three"))
+    assert home.short(None) is None
+    engine.close()
+
+
 def test_reasons_of_steps_that_are_not_simply_up_to_date_are_known(home: Home) -> None:
     settled(
         home,

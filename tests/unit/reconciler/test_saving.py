@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
 
 from glink.errors import BusError
+from glink.limits import Limits
 from glink.reconciler.memory import WORLD, Memory
 from glink.reconciler.saving import Saver
 from glink.state import ProjectState
 from glink.world import World
+from tests.rig import Rig, step, workflow
 
+LIMITS = Limits(checkpoint_events=100, checkpoint_quiet=5)
 LONG = "x" * (1_500 << 10)  # two of them are more than a piece
 
 
@@ -40,7 +45,7 @@ class Stage:
         self.written = Checkpoints()
         self.states = {name: ProjectState(name, seq=seq, revision=LONG) for seq, name in enumerate("abcdef", 1)}
         self.world = World(seq=7)
-        self.saver = Saver(self.written, Memory(), wake=lambda: None)
+        self.saver = Saver(self.written, Memory(), lambda: None, LIMITS)
 
     def offer(self) -> bool:
         return self.saver.offer(self.states, self.world)
@@ -116,3 +121,42 @@ def test_after_a_piece_that_is_refused_nothing_is_vouched_for_and_the_next_offer
     stage.saver.wait()
     assert set(stage.written.seqs) == {*"abcdef", WORLD}
     assert stage.written.manifest == 7
+
+
+def test_a_saver_is_asked_when_much_has_changed_and_when_something_has_and_all_is_quiet_since() -> None:
+    stage = Stage()
+    saver = stage.saver
+    assert (saver.due(0, 50.0), saver.wake_at) == (False, inf), "nothing has happened"
+    assert (saver.due(1, 60.0), saver.wake_at) == (False, 65.0)
+    assert (saver.due(2, 64.0), saver.wake_at) == (False, 69.0), "not so quiet"
+    assert saver.due(2, 69.0)
+    stage.offer()
+    assert (saver.due(2, 80.0), saver.wake_at) == (False, inf), "it is being written"
+    saver.wait()
+    assert (saver.due(2, 90.0), saver.wake_at) == (False, inf)
+    assert (saver.due(101, 91.0), saver.due(102, 91.0)) == (False, True), "a hundred since the last offer"
+
+
+def test_what_happens_while_it_is_being_saved_is_saved_once_that_is_quiet_too() -> None:
+    stage = Stage()
+    saver = stage.saver
+    saver.due(1, 10.0)
+    stage.offer()
+    assert (saver.due(2, 12.0), saver.due(2, 30.0), saver.wake_at) == (False, False, inf)
+    saver.wait()
+    assert (saver.wake_at, saver.due(2, 17.0)) == (17.0, True)
+
+
+def test_an_engine_saves_what_happened_once_it_is_quiet_and_writes_no_event_for_it(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "bus", saves_when_quiet=True)
+    rig.observe(workflow("p", step("a")))
+    rig.settle()
+    last = rig.bus.durable_seq
+    assert rig.conductor._patience() == 5.0
+    assert rig.bus.manifest_seq == 0
+    rig.time.at += 5
+    rig.turn()
+    rig.conductor.saver.wait()
+    assert (rig.bus.manifest_seq, rig.bus.durable_seq) == (last, last)
+    assert rig.conductor._patience() == inf
+    rig.close()

@@ -15,6 +15,7 @@ from glink import digest
 from glink.agents.agent import Adoption
 from glink.bus.bus import Bus
 from glink.bus.fsio import Disk
+from glink.errors import BusCorrupt
 from glink.event import Record
 from glink.jsontext import canonical
 from glink.limits import Limits
@@ -231,7 +232,23 @@ class Rig:
         """Types of the events written so far by this rig."""
         return [record["type"] for record in self.records]
 
+    def _compare_with_the_bus(self) -> None:
+        """What the engine thinks of each project is what its events fold to, where none of them is lost."""
+        folded = Memory()
+        try:
+            for record in self.bus.replay(0):
+                if record["type"] == "log.gap":
+                    return
+                folded.fold(record.get("project", ""), (record,), self.bus.blobs)
+        except BusCorrupt:
+            return
+        assert {name: state.packed() for name, state in folded.states.items()} == {
+            name: desk.state.packed() for name, desk in self.desks.items()
+        }
+
     def close(self, *, clean: bool = True) -> None:
+        if self.conductor.failure is None and not self.rebooted:  # then the clocks in what failed were turned back
+            self._compare_with_the_bus()
         if clean:
             self.conductor.stop()
         else:

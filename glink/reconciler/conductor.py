@@ -126,7 +126,10 @@ class Conductor:
         if self._returned and now >= self._heal_at:
             items, self._returned = [*self._returned, *items], []
         try:
-            for item in items:
+            for at, item in enumerate(items):
+                if self._is_full:
+                    self.inbox.put_back(items[at:])
+                    break
                 self._gather(item, now)
             if self.failure is None or now >= self._heal_at:
                 self._decide(now)
@@ -145,12 +148,10 @@ class Conductor:
         self._perform(done)
 
     def _commit(self) -> None:
-        if self.meter is None:
-            self.bus.commit()
-            return
         before = self.clock.now()
         self.bus.commit()
-        self.meter.appended(self.clock.now() - before)
+        if self.meter is not None:
+            self.meter.appended(self.clock.now() - before)
 
     def _measure(self, result: str, since: float) -> None:
         if self.meter is not None:
@@ -177,6 +178,7 @@ class Conductor:
             self.retention.close()
         if self.failure is None:
             if record:
+                self.books.begin()
                 self.books.stage({"type": "engine.stopped", "data": {"in_flight": self.world.in_flight}})
                 self.bus.commit()
                 self._perform(self.books.present)
@@ -194,6 +196,11 @@ class Conductor:
     def ending(self) -> bool:
         """Whether an attempt that was cancelled is still being ended."""
         return bool(self.books.ending)
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether the pass takes no more: what one thing comes to still finds room in the batch."""
+        return self.bus.staged_bytes > self.limits.batch_bytes // 2
 
     def _patience(self) -> float:
         if self.failure is None and (len(self.inbox) or self.books.todo):
@@ -263,7 +270,7 @@ class Conductor:
                 return
             jobs, present.jobs = present.jobs, []
             for job in jobs:
-                result = self.dispatcher.at_once(job)
+                result = None if self._is_full else self.dispatcher.at_once(job)
                 if result is None:
                     present.jobs.append(job)
                 else:
@@ -277,7 +284,7 @@ class Conductor:
         if desk.board is None:
             desk.dirty = set()
             self._wakes.pop(name, None)
-        elif self.bus.staged_bytes > self.limits.batch_bytes // 2:
+        elif self._is_full:
             self.books.todo[name] = None
         else:
             try:
@@ -290,7 +297,7 @@ class Conductor:
         made = plan(board, now=now, dirty=dirty)
         for action in made.actions:
             self._act(desk, board, action)
-            if self.bus.staged_bytes > self.limits.batch_bytes // 2:
+            if self._is_full:
                 # The rest is proposed again once this much is durable.
                 self.books.touch(desk, None)
                 break

@@ -6,7 +6,7 @@ Turns actions into the bodies of events and dispatches into jobs. No effects.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, assert_never
 
 from glink import digest
@@ -113,7 +113,7 @@ class Desk:
             case Restore(answer=answer, source=source):
                 data: dict[str, Any] = {"key": answer.key, "from": answer.fence}
                 if source:
-                    data |= {"source": source, "answer": answer}
+                    data |= {"source": source, "answer": asdict(answer)}
                 return {"type": "step.restored", **own, "data": data}
             case Skip(reason=reason, key=key):
                 return {"type": "step.skipped", **own, "data": {"reason": reason, "key": key}}

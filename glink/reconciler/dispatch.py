@@ -146,10 +146,14 @@ class Dispatcher:
         task, outcome = job.task, None
         if agent.instant and job.plain:
             outcome, seconds = _asked(agent, task)
-            with suppress(BusError):
+            try:
                 self._deliver(self._judge(job, task, outcome, seconds))
                 return
-            foldered = False  # what the disk refuses waits in a thread
+            except BusError:
+                foldered = False  # what the disk refuses waits in a thread
+            except Exception as error:  # a third party's kind may answer with anything
+                self._deliver(_internal_result(job, error))
+                return
         leash = self._leashes[task.fence] = Leash(adoptable=adoptable)
         if foldered:
             self._pool.submit(self._attempt, agent, job, leash)
@@ -336,9 +340,9 @@ def _asked(agent: Agent, task: Task) -> tuple[Outcome, float]:
     started = monotonic()
     try:
         outcome = agent.run(task, _UNHELD)
+        return outcome, outcome.seconds or monotonic() - started
     except Exception as error:  # an agent of a third party must not take the engine with it
-        outcome = Outcome(failure=_internal(error, ErrorClass.INTERNAL))
-    return outcome, outcome.seconds or monotonic() - started
+        return Outcome(failure=_internal(error, ErrorClass.INTERNAL)), monotonic() - started
 
 
 def _ended_with_us(outcome: Outcome) -> bool:

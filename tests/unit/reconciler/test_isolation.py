@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from glink.errors import GlinkError, UsageError
+from glink.event import Record
 from glink.reconciler import conductor as conducting
 from glink.reconciler.survey import survey
 from tests.rig import Rig, step, workflow
@@ -65,3 +66,18 @@ def test_what_the_bus_does_not_take_is_refused_and_holds_up_nobody(tmp_path: Pat
     rig.settle()
     assert rig.state("q").settled.status == "succeeded"
     rig.close()
+
+
+def test_a_pass_that_broke_after_its_sync_is_not_performed_again_at_the_stop(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "bus")
+
+    def breaks(records: list[Record]) -> None:
+        rig.conductor.listeners.remove(breaks)
+        raise ValueError
+
+    rig.conductor.listeners.append(breaks)
+    with pytest.raises(ValueError):
+        rig.observe(workflow("p", step("a")))
+    rig.conductor.stop()
+    assert rig.dispatched() == ["a"]
+    assert rig.types() == ["source.observed", "workflow.changed", "step.dispatched", "engine.stopped"]

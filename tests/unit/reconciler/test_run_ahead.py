@@ -172,3 +172,17 @@ def test_a_kind_that_cannot_be_set_up_is_left_to_the_start(tmp_path: Path) -> No
     one = dispatcher(tmp_path, Talker(instant=True))
     one._agent = lambda name: AgentSpec(name=name, kind="none")  # type: ignore[assignment,return-value]
     assert one.at_once(job()) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, "text", Outcome(output=object()), Outcome(output="x", seconds="3")],  # type: ignore[arg-type]
+)
+def test_a_kind_that_answers_with_what_is_no_outcome_has_failed(tmp_path: Path, answer: Any) -> None:
+    results: list[Result] = []
+    one = dispatcher(tmp_path, Talker(instant=True, run=lambda: answer))
+    one._deliver = results.append
+    ahead = one.at_once(job())
+    assert ahead is None or ahead.type == "step.failed"
+    one.start(job())
+    assert [(result.type, result.data["class"]) for result in results] == [("step.failed", "internal")]

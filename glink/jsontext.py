@@ -22,9 +22,12 @@ def is_short(text: str, most: int) -> bool:
     return len(text) <= most and len(dumps(text.encode("utf-8", "replace").decode())) - 2 <= most
 
 
-def compact(value: Any) -> bytes:
-    """As `dumps`, for bytes that are kept: orjson leaves behind them the room it wrote in, some KiB for a short text."""
-    return bytes(memoryview(orjson.dumps(value)))
+def compact(value: Any, *, plain: bool = False) -> bytes:
+    """As `dumps`, for bytes that are kept: orjson leaves behind them the room it wrote in, some KiB for a short text.
+
+    `plain` takes no dataclass: whoever uses the value beside its text must find in it what a reader of the text finds.
+    """
+    return bytes(memoryview(orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_DATACLASS if plain else None)))
 
 
 def canonical(value: Any) -> bytes:

@@ -22,12 +22,12 @@ class Encoder:
     def encode(self, record: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """Raises BusRefused for what no JSON can say, for a record that is too long and for one that is too deep."""
         try:
-            text = compact(record)
+            text = compact(record, plain=True)
         except TypeError:
             record, text = _cleaned(record)
         if self._mask is not None and self._mask.hits(text):
             record = self._mask.in_body(record)
-            text = compact(record)
+            text = compact(record, plain=True)
         if len(text) > self._longest:
             raise BusRefused(
                 f"a {record['type']} event of {len(text)} bytes: a record holds at most {self._longest}; "
@@ -51,7 +51,7 @@ def depth(value: Any) -> int:
 def _cleaned(record: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     try:
         clean = {key: _without_surrogates(value) for key, value in record.items()}
-        return clean, compact(clean)
+        return clean, compact(clean, plain=True)
     except (TypeError, RecursionError) as error:
         raise BusRefused(f"a {record.get('type')} event cannot be written as JSON: {error}") from error
 

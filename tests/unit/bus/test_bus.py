@@ -10,6 +10,7 @@ import pytest
 from glink.bus.fsio import Disk
 from glink.errors import BusError, BusFormat
 from glink.limits import Limits
+from glink.state import Run
 from tests.unit.bus.buses import FIRST, commit_notes, notes, open_bus
 
 
@@ -159,6 +160,7 @@ def deep(levels):
         ({"deep": deep(5000)}, "cannot be written as JSON"),
         ({"number": 1 << 70}, "cannot be written as JSON"),
         ({"thing": object()}, "cannot be written as JSON"),
+        ({"thing": Run(1, "")}, "cannot be written as JSON"),  # who folds the record would find no mapping in it
         ({1: "key"}, "cannot be written as JSON"),
     ],
 )

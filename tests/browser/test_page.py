@@ -58,6 +58,14 @@ def test_a_narrow_screen_scrolls_in_one_direction(path: str, width: int, script:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [1100, 1200, 1280, 1281])
+def test_on_a_laptop_no_column_is_out_of_sight(width: int, open_page: Open) -> None:
+    page = open_page("index.html", width=width)
+    room = "[...document.querySelectorAll('table.projects')].map((one) => [one.scrollWidth, one.parentElement.clientWidth])"
+    ((table, frame),) = page.evaluate(room)
+    assert table <= frame
+
+
 def test_without_a_script_a_step_opens_links_lead_on_and_the_filter_filters(open_page: Open) -> None:
     page = open_page("index.html", script=False)
     expect(page.get_by_label("Filter projects by any word")).to_be_hidden()

@@ -169,6 +169,9 @@ def _result(engine: Engine, wanted: list[str], json: bool) -> int:
     else:
         for one in reports:
             say(f"{one.project}: {one.sync}, {one.health}")
+    if engine.conductor.world.full:
+        _warn("the disk is full: nothing is given away")
+        return BusError.exit_code
     if any(desk.unknown for desk in _desks(engine, wanted)):
         return BusCorrupt.exit_code
     return 1 if bad else 0

@@ -19,8 +19,8 @@ def test_a_full_disk_is_no_success_although_nothing_failed(
     (tmp_path / "projects" / "p.yaml").write_text("steps:\n  - {step: 1, agent: a, task: hi}\n")
     (tmp_path / "glink-config.yaml").write_text("agents: {a: {type: echo}}\n")
     engine = Engine.open(load_config(None, environ={}, folder=tmp_path), watch=False)
-    engine.conductor.world.full = full
     engine.conductor.turn(0)
+    engine.conductor.world.full = full
     try:
         assert _result(engine, [], False) == code
     finally:

@@ -14,12 +14,13 @@ from typing import Any
 
 from glink.bus import collecting, fsck, holder, marks, retention, segment
 from glink.bus.blobs import Blobs
-from glink.bus.checkpoints import Checkpoint, Checkpoints, Covers, CrcAt
-from glink.bus.damage import Damage, end_of, in_words
+from glink.bus.checkpoints import Checkpoint, Checkpoints, CrcAt
+from glink.bus.damage import end_of, in_words
 from glink.bus.damaged import open_around
 from glink.bus.encode import Encoder
 from glink.bus.fsio import Disk, disk_errors, make_folder, replace_file
 from glink.bus.history import End, History
+from glink.bus.known import Known
 from glink.bus.log import Log
 from glink.bus.mask import Mask
 from glink.bus.recovery import Recovered, recover
@@ -36,7 +37,7 @@ NETWORK = frozenset(
 )
 
 
-class Bus:
+class Bus(Known):
     """An open bus. `epoch` counts the openings; `clean` says whether the stop before this opening was a clean one.
 
     `secret` is 32 random bytes that belong to this bus.
@@ -155,16 +156,6 @@ class Bus:
         except OSError:
             self._unannounced += 1
 
-    @property
-    def damages(self) -> tuple[Damage, ...]:
-        """What is damaged in the log, as far as somebody came upon it; what is past its time is kept meanwhile."""
-        return self._history.damages
-
-    def find_damage(self) -> bool:
-        """Look through all of the log for damage; whether there is some that was not known. Any thread, and it takes its time."""
-        with disk_errors("the log cannot be read"):
-            return self._history.find_damage()
-
     # -- the log: the conductor's thread only ------------------------------------------------------------------
 
     @property
@@ -255,12 +246,6 @@ class Bus:
         with disk_errors("the log cannot be read"):
             yield from self._history.by_project(after, self._end())
 
-    @property
-    def first_seq(self) -> int:
-        """The first seq that is on the bus (or, where nothing is, will be); what was before it was trimmed. Any thread."""
-        with disk_errors("the log cannot be read"):
-            return self._history.first_seq()
-
     def read(self, seq: int) -> Record | None:
         """One durable record; raises BusCorrupt where it is lost."""
         if not 0 < seq <= self.durable_seq:
@@ -309,26 +294,10 @@ class Bus:
 
     # -- checkpoints: any thread --------------------------------------------------------------------------------
 
-    def checkpoints(self) -> Iterator[Checkpoint]:
-        """Every checkpoint that is whole and of this log, the one before it where the newest is not."""
-        with disk_errors("the checkpoints cannot be read"):
-            yield from self._checkpoints.load()
-
     def checkpoint(self, name: str) -> tuple[Checkpoint | None, int]:
         """One of them, and the seq after which its records are to be folded on: all of them where there is none."""
         with disk_errors("the checkpoints cannot be read"):
             return self._checkpoints.latest(name)
-
-    @property
-    def manifest_seq(self) -> int:
-        """Every record up to here is in the checkpoints; 0 without a manifest. Fold from here on."""
-        with disk_errors("the checkpoints cannot be read"):
-            return self._checkpoints.manifest_seq
-
-    def covers(self) -> Covers:
-        """The same name by name."""
-        with disk_errors("the checkpoints cannot be read"):
-            return self._checkpoints.covers()
 
     @property
     def bad_checkpoints(self) -> int:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from glink.bus import fsck, holder, marks, redact, segment
 from glink.bus.blobs import StoredBlobs
-from glink.bus.checkpoints import Checkpoint, Checkpoints, Covers, CrcAt
+from glink.bus.checkpoints import Checkpoint, Checkpoints, CrcAt
 from glink.bus.damage import Damage
 from glink.bus.fsio import Disk, disk_errors
 from glink.bus.history import End, History, Judge
 from glink.bus.holder import Holder
+from glink.bus.known import Known
 from glink.bus.recovery import judge, known_floor
 from glink.clock import wait_for
 from glink.errors import BusCorrupt, BusTrimmed, NoState
@@ -26,7 +27,7 @@ from glink.limits import Limits
 REDACTION_SECONDS = 30.0  # renames and syncs of all segments
 
 
-class BusReader:
+class BusReader(Known):
     """Raises NoState where there is no bus, BusFormat for a newer one."""
 
     def __init__(self, path: Path, *, limits: Limits) -> None:
@@ -54,36 +55,10 @@ class BusReader:
         with disk_errors(f"the bus {self.path} cannot be read"):
             return holder.find(self._disk, self.path) or Holder(0, "")
 
-    def checkpoints(self) -> Iterator[Checkpoint]:
-        """As `Bus.checkpoints`."""
-        with disk_errors("the checkpoints cannot be read"):
-            yield from self._checkpoints.load()
-
-    @property
-    def manifest_seq(self) -> int:
-        """As `Bus.manifest_seq`."""
-        with disk_errors("the checkpoints cannot be read"):
-            return self._checkpoints.manifest_seq
-
     def rest(self) -> Checkpoint | None:
         """What was last known of projects at rest, as of its seq; None where nothing was, or it is damaged."""
         with disk_errors("the checkpoints cannot be read"):
             return self._checkpoints.rest()
-
-    def covers(self) -> Covers:
-        """As `Bus.covers`."""
-        with disk_errors("the checkpoints cannot be read"):
-            return self._checkpoints.covers()
-
-    @property
-    def damages(self) -> tuple[Damage, ...]:
-        """As `Bus.damages`."""
-        return self._history.damages
-
-    def find_damage(self) -> bool:
-        """As `Bus.find_damage`."""
-        with disk_errors("the log cannot be read"):
-            return self._history.find_damage()
 
     def replay(self, after: int, *, project: str | None = None) -> Iterator[Record]:
         """The records with a seq above `after` that are durable at the time of the call; see `Bus.replay`.
@@ -124,12 +99,6 @@ class BusReader:
                 else:
                     if not self._is_another(last):
                         return
-
-    @property
-    def first_seq(self) -> int:
-        """As `Bus.first_seq`."""
-        with disk_errors("the log cannot be read"):
-            return self._history.first_seq()
 
     def read(self, seq: int) -> Record | None:
         """One record; None where it is not, or not any more, on the bus."""

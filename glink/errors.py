@@ -123,6 +123,10 @@ class BusCorrupt(BusError):
     """Damage inside the acknowledged part of the bus: never skipped, never truncated."""
 
 
+class BodyDamaged(BusError):
+    """A body has other bytes than were stored. Whoever needs it cannot go on; the log, and everybody else, can."""
+
+
 class BusTrimmed(BusError):
     """Retention took away records while they were to be read; reading can start anew at the first that is there."""
 

@@ -244,7 +244,7 @@ def _step_of(values: dict[str, Any], known: dict[str, str]) -> StepState:
         same = answers.get(standing["key"])
         answer = same if same is not None and same.seq == standing["seq"] else _answer_of(standing)
         values["answer"] = answer
-        if values["fingerprint"] == answer.fingerprint:
+        if values["fingerprint"] == answer.fingerprint and values["key"] == answer.key:
             values["fingerprint"], values["key"] = answer.fingerprint, answer.key
         if values["definition"] == answer.definition:
             values["definition"] = answer.definition

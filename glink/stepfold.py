@@ -76,7 +76,7 @@ def _offered(state: ProjectState, record: Record) -> bool:
     )
     enter_run(state, record)
     step.offer = offer
-    step.cancelled = step.skipped = None
+    step.skipped = None
     return True
 
 
@@ -92,7 +92,7 @@ def _claimed(state: ProjectState, record: Record) -> bool:
     step.attempt, step.reask, step.reason, step.agent = offer.attempt, offer.reask, offer.reason, offer.agent
     step.run, step.generation, step.definition = offer.run, offer.generation, offer.definition
     step.fingerprint, step.key, step.tried_floor = offer.fingerprint, offer.key, offer.floor
-    step.offer = None
+    step.offer = step.cancelled = None
     return True
 
 
@@ -159,7 +159,7 @@ def _failed(state: ProjectState, record: Record) -> bool:
         enter_run(state, record)
         _asked(step, data["key"])
         step.key, step.tried_floor, step.attempt, step.reask = data["key"], data.get("floor", 0), 0, 0
-        step.run = record["run"]
+        step.run, step.cancelled = record["run"], None
     step.fence = 0
     step.ended = record["time"]
     step.lost = step.lost + 1 if cls == "lost" else 0

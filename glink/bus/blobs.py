@@ -16,7 +16,7 @@ from threading import Lock
 from glink.bus.fsio import Disk, chunks, discard, disk_errors, make_folder, read_file, write_new, write_on
 from glink.bus.mask import Mask
 from glink.digest import of_bytes
-from glink.errors import BusError
+from glink.errors import BodyDamaged, BusError
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -44,7 +44,7 @@ class StoredBlobs:
         if data is None:
             raise KeyError(digest)
         if of_bytes(data) != digest:
-            raise BusError(f"{self.path(digest)}: the blob is damaged: its bytes have another sha256")
+            raise BodyDamaged(f"{self.path(digest)}: the blob is damaged: its bytes have another sha256")
         return data
 
 

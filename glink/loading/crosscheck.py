@@ -22,6 +22,8 @@ from glink.templates.problems import TemplateProblem
 from glink.templates.template import compile_expression, compile_template
 
 _NO_PARENTS: Final[list[str]] = []
+_PASSING: Final = frozenset({"now", "run", "attempt", "revision"})
+_LASTING: Final = "name params, steps, files or bus"
 
 
 class CrossCheck:
@@ -112,7 +114,16 @@ class CrossCheck:
         when = form.get("when")
         if when is not None:
             try:
-                self._names(draft, ("when",), when, compile_expression(when, limits=limits).names)
+                names = compile_expression(when, limits=limits).names
+                self._names(draft, ("when",), when, names)
+                for name in sorted(names.volatile & _PASSING):
+                    self._inside(
+                        draft,
+                        ("when",),
+                        _place(when, name),
+                        f"a condition cannot name {name}, which is another at each look",
+                        _LASTING,
+                    )
             except TemplateProblem as problem:
                 self._template_problem(draft, ("when",), problem)
 
@@ -189,10 +200,15 @@ def _after(draft: Draft, parent: str) -> Path:
     return ("steps", draft.index, "after", *place)
 
 
-def _found(source: str, root: str, name: str) -> tuple[int, int]:
-    """Line and column of `root.name` in a template; its beginning when it cannot be found."""
-    found = re.search(rf"""\b{root}\s*[.\[]\s*["']?{re.escape(name)}(?![A-Za-z0-9_])""", source)
+def _place(source: str, pattern: str) -> tuple[int, int]:
+    """Line and column of what the pattern finds, as a word, in a template; its beginning when it finds nothing."""
+    found = re.search(rf"\b{pattern}", source)
     if found is None:
         return 1, 1
     begin = source.rfind("\n", 0, found.start()) + 1
     return source.count("\n", 0, found.start()) + 1, found.start() - begin + 1
+
+
+def _found(source: str, root: str, name: str) -> tuple[int, int]:
+    """Line and column of `root.name` in a template; its beginning when it cannot be found."""
+    return _place(source, rf"""{root}\s*[.\[]\s*["']?{re.escape(name)}(?![A-Za-z0-9_])""")

@@ -5,9 +5,14 @@ Called once by the conductor, after the first look at the files.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+from glink import __version__
 from glink.agents.agent import Adoption, ErrorClass
+from glink.clock import Clock
 from glink.reconciler.actions import Reason
 from glink.reconciler.books import Books
 from glink.reconciler.claims import grant
@@ -15,6 +20,18 @@ from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher
 from glink.reconciler.gates import agent_closed
 from glink.reconciler.inbox import Result
+
+
+def started(epoch: int, clock: Clock) -> dict[str, Any]:
+    """What an engine says of itself when it starts: by `boot` the next one tells whether the machine went down since."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return {
+        "version": __version__,
+        "pid": os.getpid(),
+        "epoch": epoch,
+        "boot": boot.read_text().strip() if boot.exists() else "",
+        "boot_time": getattr(clock, "boot_time", clock.now)(),
+    }
 
 
 def adopt(

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from glink.bus.bus import Bus
-from glink.errors import BusCorrupt, BusError, BusRefused, Problem
+from glink.errors import BodyDamaged, BusCorrupt, BusError, BusRefused, Problem
 from glink.event import Record
 from glink.fold import fold
 from glink.limits import Limits
 from glink.reconciler.board import Board, Surroundings
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Job
+from glink.reconciler.fingerprint import listeners
 from glink.reconciler.inbox import Look, Request, Result
 from glink.reconciler.jobs import Jobs
 from glink.reconciler.leases import Leases
@@ -44,7 +45,8 @@ class Pass:
     touched: set[str] = field(default_factory=set)
     published: list[tuple[Path, Mapping[str, str]]] = field(default_factory=list)
     seen: list[Observation] = field(default_factory=list)
-    opened: bool = False
+    opened: bool = False  # a slot or an agent is free, without a result
+    first: bool = False  # the first look at the files
 
 
 class Books:
@@ -75,6 +77,7 @@ class Books:
         self.doubt = doubt
         self._out = out
         self._at_rest: dict[str, Board] = {}
+        self._listening: dict[str, set[tuple[str, str]]] = {}
 
     def must_know(self, project: str) -> None:
         """Raises BusCorrupt for a project whose state is not known."""
@@ -95,7 +98,9 @@ class Books:
             self.surroundings.note(desk.state)
         elif "project" not in body:
             fold_world(self.world, record)
-            self.present.opened = self.present.opened or body["type"] == "agent.ready"
+            if body["type"] == "agent.ready":
+                self.present.opened = True
+                self.touch_waiting()
         return record
 
     def append(self, body: dict[str, Any]) -> Record:
@@ -110,10 +115,22 @@ class Books:
         """The state of every project."""
         return {name: desk.state for name, desk in self.desks.items()}
 
+    def heard(self, project: str) -> None:
+        """A note about the project comes: whoever has a condition on one is to be decided anew."""
+        for name, step in self._listening.get(project, ()):
+            if (desk := self.desks.get(name)) is not None:
+                self.touch(desk, (step,))
+
     def touch_all(self) -> None:
         """Everything is to be decided anew."""
         for desk in self.desks.values():
             self.touch(desk, None)
+
+    def touch_waiting(self) -> None:
+        """What some wait for may be there now: an agent, an answer that can be taken over."""
+        for desk in self.desks.values():
+            if desk.board is not None and desk.board.open:
+                self.touch(desk, None)
 
     def touch(self, desk: Desk, steps: Iterable[str] | None) -> None:
         """Steps of a project (None: all) are to be decided in this pass or the next."""
@@ -124,6 +141,8 @@ class Books:
         """A project's workflow, parameters or surroundings are others: everything is to be decided anew."""
         desk.seat(workflow, self.world, self.limits, self.surroundings)
         self.todo[desk.name] = None
+        for step, project in listeners(workflow, self.limits):
+            self._listening.setdefault(project, set()).add((desk.name, step))
 
     def end(self, fence: int, agent: str) -> None:
         """An attempt that was cancelled keeps its slot until it is gone; one that was not begun never begins."""
@@ -134,6 +153,7 @@ class Books:
         else:
             self.present.jobs = [job for job in jobs if job.task.fence != fence]
             self.world.taken(agent, -1)
+            self.present.opened = True
 
     def publish(self, project: str, step: str, files: Mapping[str, str]) -> None:
         """Have an answer's artifacts copied to where people look, once it is durable."""
@@ -156,7 +176,7 @@ class Books:
             if (desk := self.desks.get(project)) is not None:
                 desk.unknown = str(error)
                 desk.unseat()
-        elif isinstance(error, BusError) and not isinstance(error, BusRefused):
+        elif isinstance(error, BusError) and not isinstance(error, BusRefused | BodyDamaged):
             raise error
         else:  # a bug too, or a stored workflow that this version cannot read: the others go on
             self._stand_still(project, error)
@@ -165,16 +185,20 @@ class Books:
         desk = self.desks.get(project)
         if desk is not None:
             what = f"the engine cannot go on with it: {type(error).__name__}: {error}"
-            desk.problems = (
-                *desk.problems,
-                Problem(project, 0, 0, "", what, "please report this; an edit is tried anew"),
-            )
+            cure = "`glink fsck` names what is damaged" if isinstance(error, BodyDamaged) else "please report this"
+            desk.problems = (*desk.problems, Problem(project, 0, 0, "", what, f"{cure}; an edit is tried anew"))
             desk.unseat()
 
     def restore(self, states: Mapping[str, ProjectState], durable: World) -> None:
         """The pass did not become durable: `states`, of all that it touched, and the world are again as the bus has them."""
         for name, state in states.items():
             desk = self.desks[name]
+            if not state.seq:
+                self.surroundings.note(state)
+                del self.desks[name]
+                self.todo.pop(name, None)
+                self._at_rest.pop(name, None)
+                continue
             desk.state = state
             self.surroundings.note(desk.state)
             wanted = desk.workflow

@@ -13,27 +13,28 @@ only answers is no effect: while nobody waits for the sync, its answer is gather
 
 from __future__ import annotations
 
-import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from glink import __version__
 from glink.bus.bus import Bus
 from glink.clock import Clock
-from glink.errors import BusError
+from glink.errors import BodyDamaged, BusError
 from glink.event import Record
 from glink.limits import Limits
-from glink.reconciler.actions import Action, Dispatch, Restore, Settle
-from glink.reconciler.adoption import adopt, lost
+from glink.reconciler.actions import Action, Dispatch, Fail, Restore, Settle
+from glink.reconciler.adoption import adopt, lost, started
 from glink.reconciler.board import Board, Surroundings
 from glink.reconciler.books import Books, Pass
+from glink.reconciler.decide import why_not
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher
 from glink.reconciler.inbox import Inbox, Look, Request, Result, Stop
 from glink.reconciler.intake import Intake
 from glink.reconciler.memory import Memory
+from glink.reconciler.meter import Meter
 from glink.reconciler.plan import plan
 from glink.reconciler.queue import Queue
 from glink.reconciler.retention import Retention
@@ -44,18 +45,6 @@ from glink.world import World
 
 _HEAL_SECONDS = 1.0
 _AHEAD = 64  # records of a pass beyond which it decides no further: whoever looks on sees work go on
-
-
-class Meter(Protocol):
-    """Who is told how long passes and commits took."""
-
-    def reconciled(self, result: str, seconds: float) -> None:
-        """A pass: `changed`, `unchanged` or `failed`."""
-        ...
-
-    def appended(self, seconds: float) -> None:
-        """A commit, its sync included."""
-        ...
 
 
 class Conductor:
@@ -119,18 +108,16 @@ class Conductor:
 
     def turn(self, seconds: float | None) -> None:
         """One pass; waits up to `seconds` for something to happen."""
-        items = self.inbox.take(seconds)
+        items = deque(self.inbox.take(seconds))
         now = self.turned = self.clock.now()
         done = self.books.present
-        items += self.books.leases.overdue(now)
+        items.extend(self.books.leases.overdue(now))
         if self._returned and now >= self._heal_at:
-            items, self._returned = [*self._returned, *items], []
+            items.extendleft(reversed(self._returned))
+            self._returned = []
         try:
-            for at, item in enumerate(items):
-                if self._is_full:
-                    self.inbox.put_back(items[at:])
-                    break
-                self._gather(item, now)
+            while items and not self._is_full:
+                self._gather(items.popleft(), now)
             if self.failure is None or now >= self._heal_at:
                 self._decide(now)
                 self._run_ahead(now)
@@ -142,6 +129,8 @@ class Conductor:
             self._failed(error, now)
             self._measure("failed", now)
             return
+        finally:  # what found no place in the batch, or came behind what broke it
+            self.inbox.put_back(items)
         self._measure("changed" if done.records else "unchanged", now)
         if done.records or not self._returned:
             self.failure = self._undo = None
@@ -159,15 +148,7 @@ class Conductor:
 
     def start(self) -> None:
         """Record that the engine runs; dirty nothing."""
-        boot = Path("/proc/sys/kernel/random/boot_id")
-        data = {
-            "version": __version__,
-            "pid": os.getpid(),
-            "epoch": self.bus.epoch,
-            "boot": boot.read_text().strip() if boot.exists() else "",
-            "boot_time": getattr(self.clock, "boot_time", self.clock.now)(),
-        }
-        self.books.stage({"type": "engine.started", "data": data})
+        self.books.stage({"type": "engine.started", "data": started(self.bus.epoch, self.clock)})
         self.bus.commit()
         self._perform(self.books.present)
 
@@ -182,6 +163,7 @@ class Conductor:
                 self.books.stage({"type": "engine.stopped", "data": {"in_flight": self.world.in_flight}})
                 self.bus.commit()
                 self._perform(self.books.present)
+                self.saver.wait()
             self._memory.save(self.bus, self.books.states(), self.world)
         self.bus.close(clean=self.failure is None)
 
@@ -208,7 +190,8 @@ class Conductor:
         now = self.clock.now()
         if self.failure is not None:
             return max(0.0, self._heal_at - now)
-        times = [self.saver.wake_at, *(at for at, _ in self._timers[:1])]
+        times = [self._heal_at] if self._returned else []
+        times += [self.saver.wake_at, *(at for at, _ in self._timers[:1])]
         if (lease := self.books.leases.next()) is not None:
             times.append(lease)
         if self._stop is not None:
@@ -235,6 +218,8 @@ class Conductor:
             case Stop():
                 self._stop, self._stop_at = item, now + item.grace
                 self.world.draining = True
+            case Observation() if self._returned:
+                self._returned.append(item)
             case _:
                 self._intake.take(item, now)
 
@@ -280,7 +265,9 @@ class Conductor:
                 self._decide(now)
 
     def _plan_one(self, name: str, now: float) -> None:
-        desk = self.desks[name]
+        desk = self.desks.get(name)
+        if desk is None:
+            return
         if desk.board is None:
             desk.dirty = set()
             self._wakes.pop(name, None)
@@ -317,7 +304,9 @@ class Conductor:
         books.stage(desk.body(action), desk)
         if isinstance(action, Restore) and action.answer.artifacts:
             books.publish(desk.name, action.step, action.answer.artifacts)
-        if not isinstance(action, Settle):
+        if isinstance(action, Fail):
+            books.touch(desk, (action.step,))
+        elif not isinstance(action, Settle):
             # Decided as if it were done already: the next look finds the same, so nothing has to look now.
             desk.touch((action.step,))
         elif desk.state.run is not None:
@@ -343,9 +332,8 @@ class Conductor:
         self.world.taken(action.wish.agent, +1)
         try:
             books.present.jobs.append(desk.job(action, record["seq"], self.world, books.jobs.script, workflow))
-        except KeyError as missing:
-            message = f"blob {missing} is not on the bus any more"
-            self.inbox.put(lost(desk, action.step, "blob-missing", message))
+        except (KeyError, BodyDamaged) as problem:
+            self.inbox.put(lost(desk, action.step, "blob-missing", why_not(problem)))
 
     # Record.
 
@@ -368,6 +356,9 @@ class Conductor:
         self._returned += [*done.seen, *(one for one in done.results if one.fence <= self.bus.durable_seq)]
         self._heal_at = now + _HEAL_SECONDS
         self.books.begin()
+        self.books.present.jobs = [job for job in done.jobs if job.task.fence <= self.bus.durable_seq]
+        if done.first:
+            self._intake.observed = False
 
     def _clip(self, read: Memory) -> None:
         if not self._memory.same_boot:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from glink import digest
 from glink.agents.agent import ErrorClass
+from glink.errors import BodyDamaged
 from glink.jsontext import canonical
 from glink.reconciler.actions import Decision, Fail, Hold, Park, Reason, Restore, Skip, Status, Wish
 from glink.reconciler.fingerprint import Recipe, differing, reason_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 IN_FLIGHT = Decision(Reason.IN_FLIGHT, Status.RUNNING, final=False, synced=False)
 WAITING_FOR = Decision(Reason.WAITING_FOR, Status.WAITING, final=False, synced=False)
+UNRENDERABLE = (RenderProblem, KeyError, BodyDamaged)
 _NEVER = StepState()
 
 
@@ -43,7 +45,7 @@ def decide(board: Board, step: str) -> Decision:
         if recipe.when is not None and not recipe.when.holds(board.values):
             return _skip(spec, past, Reason.CONDITION_FALSE, _verdict_key(board, recipe), floor)
         fingerprint, key = fingerprint_of(board, step, recipe)
-    except (RenderProblem, KeyError) as problem:
+    except UNRENDERABLE as problem:
         return _unrenderable(board, spec, recipe, past, floor, problem)
     return _judge(board, spec, recipe, past, floor, fingerprint, key)
 
@@ -120,14 +122,19 @@ def fingerprint_of(board: Board, step: str, recipe: Recipe) -> tuple[dict[str, s
 
 
 def _unrenderable(
-    board: Board, spec: Step, recipe: Recipe, past: StepState, floor: int, problem: RenderProblem | KeyError
+    board: Board, spec: Step, recipe: Recipe, past: StepState, floor: int, problem: Exception
 ) -> Decision:
-    message = str(problem) if isinstance(problem, RenderProblem) else f"the body {problem} is not on the bus any more"
+    message = why_not(problem)
     key = digest.brief(canonical([spec.definition, recipe.ingredients(board.decisions), message]))
     lapse = past.lapse
     known = lapse is not None and lapse.key == key and lapse.floor >= floor
     action = None if known else Fail(spec.id, ErrorClass.TEMPLATE, "render", message, key, floor)
     return _ended_badly(spec, Reason.EXHAUSTED, message, action)
+
+
+def why_not(problem: Exception) -> str:
+    """What is wrong with a task that cannot be rendered, one of UNRENDERABLE."""
+    return f"the body {problem} is not on the bus any more" if isinstance(problem, KeyError) else str(problem)
 
 
 def _judge(
@@ -214,7 +221,8 @@ def _by_policy(board: Board, spec: Step, past: StepState, answer: Answer, wish: 
         return None if below else Decision(Reason.KEPT, Status.SUCCEEDED, final=True, answer=answer)
     if board.state.released >= board.state.generation:
         return None
-    if below and (decision := _as_released(board, spec, answer, wish)) is not None:
+    tried = below or past.lapse is not None
+    if tried and (decision := _as_released(board, spec, past, answer, wish, below=below)) is not None:
         return decision
     action = Hold(spec.id, wish.key) if past.held != wish.key else None
     return Decision(
@@ -223,14 +231,28 @@ def _by_policy(board: Board, spec: Step, past: StepState, answer: Answer, wish: 
     )  # fmt: skip
 
 
-def _as_released(board: Board, spec: Step, answer: Answer, wish: Wish) -> Decision | None:
-    """A held step below a floor runs as last released; None when that definition cannot run any more."""
+def _as_released(
+    board: Board, spec: Step, past: StepState, answer: Answer, wish: Wish, *, below: bool
+) -> Decision | None:
+    """A held step below a floor runs as last released, and a failure of that stands; None when neither can be."""
     recipe = board.released_recipe(spec.id, answer.generation)
     if recipe is None:
         return None
-    fingerprint = recipe.fingerprint(board.moment(attempt=1, run=board.state.runs))
-    wish.key, wish.fingerprint = fingerprint_key(fingerprint), fingerprint
+    try:
+        fingerprint = recipe.fingerprint(board.moment(attempt=1, run=board.state.runs))
+    except UNRENDERABLE:
+        return None
+    key, lapse = fingerprint_key(fingerprint), past.lapse
+    if lapse is not None and (lapse.key != key or _other_profile(lapse, past, fingerprint)):
+        lapse = None
+    if lapse is None and not below:
+        return None
+    wish.key, wish.fingerprint = key, fingerprint
     wish.definition, wish.released, wish.changed = answer.definition, True, ()
+    if lapse is not None:
+        wish.floor = max(wish.floor, board.state.run.floor if board.state.run is not None else 0)
+        if (decision := _after_lapse(board, spec, past, lapse, wish)) is not None:
+            return decision
     return _wanted(board, spec, wish)
 
 

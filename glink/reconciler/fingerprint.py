@@ -209,6 +209,14 @@ def recipe_of(step: Step, workflow: Workflow, world: World, limits: Limits) -> R
     )
 
 
+def listeners(workflow: Workflow, limits: Limits) -> Iterator[tuple[str, str]]:
+    """The steps whose condition asks for notes on the bus, each with the project that those are about."""
+    for step in workflow.steps.values():
+        if step.when is not None and "bus" in step.when:
+            for query in compile_expression(step.when, limits=limits).names.notes:
+                yield step.id, query.project or workflow.project
+
+
 def _unnamed(step: Step) -> tuple[str, ...]:
     return step.after if step.context != "none" else ()
 

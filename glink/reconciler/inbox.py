@@ -6,7 +6,7 @@ Any thread puts, one thread takes. A bare lock is the wake-up: it costs a third 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Any
@@ -109,9 +109,9 @@ class Inbox:
             taken.append(items.popleft())
         return taken
 
-    def put_back(self, items: Iterable[Any]) -> None:
+    def put_back(self, items: deque[Any]) -> None:
         """The conductor's: what it cannot take yet comes first again, in its order."""
-        self._items.extendleft(reversed(list(items)))
+        self._items.extendleft(reversed(items))
 
     def __len__(self) -> int:
         return len(self._items)

@@ -26,7 +26,7 @@ class Intake:
     """`observed` says whether the files were seen since the start; `adopt` is asked for once, after the first look."""
 
     def __init__(self, books: Books, *, selects: Callable[[str], bool], adopt: Callable[[float], None]) -> None:
-        self.observed = False
+        self.observed = self._adopted = False
         self._books, self._selects, self._adopt = books, selects, adopt
 
     def take(self, item: Result | Request | Observation | Look, now: float) -> None:
@@ -75,7 +75,11 @@ class Intake:
             body["data"] = result.data = {"class": cls, "code": "unwritable", "message": str(error)}
             books.stage({**body, "type": "step.failed"}, desk)
         books.world.taken(result.agent, -1)
-        books.touch(desk, (result.step,))
+        books.touch(
+            desk, (result.step,) if desk.board is not None and result.step in desk.board.workflow.steps else None
+        )
+        if desk.state.orphaned:
+            books.touch_waiting()
         if cls is not None:
             self._agent_trouble(result, now)
         elif files := data.get("artifacts"):
@@ -84,7 +88,7 @@ class Intake:
     def _agent_trouble(self, result: Result, now: float) -> None:
         cls, agent, world = result.data["class"], result.agent, self._books.world
         if cls == ErrorClass.THROTTLED:
-            until = min(max(result.data.get("retry_at") or now + _COOLING_SECONDS, now), now + LONGEST_COOLING)
+            until = min(max(result.data.get("retry_at") or now + _COOLING_SECONDS, now + 1.0), now + LONGEST_COOLING)
             if until > world.cooling.get(agent, 0.0):
                 self._books.stage({"type": "agent.cooling", "data": {"agent": agent, "until": until}})
         elif cls == ErrorClass.AUTH and (access := world.access(agent)) != world.paused.get(agent):
@@ -112,12 +116,12 @@ class Intake:
             self._follow(desk, deed, anew=desk.state.params != params)
         # Where whoever asked may begin to follow what comes of it.
         since = {"since": books.bus.durable_seq} if deed.moves else {}
-        request.answer = {
-            "project": request.project,
-            **since,
-            **(deed.then() if deed.then is not None else deed.answer),
-        }
+        request.answer = {"project": request.project, **since, **deed.answer}
         request.error = deed.refusal
+        try:
+            request.answer |= deed.then() if deed.then is not None else {}
+        except GlinkError as error:
+            request.error = error
         books.present.answers.append(request)
 
     def _deed(self, request: Request, now: float) -> Deed:
@@ -145,12 +149,14 @@ class Intake:
             if step.worker:
                 books.leases.end(fence)
                 books.world.taken(step.agent, -1)
+                books.present.opened = True
             else:
                 books.end(fence, step.agent)
         wanted = deed.seat or (desk.workflow if anew else None)
         if wanted is not None:
             books.seat(desk, wanted)
         elif desk.state.deleted:
+            books.touch_waiting()
             desk.unseat()
         books.touch(desk, None)
 
@@ -167,15 +173,20 @@ class Intake:
         for name in sorted(seen.gone & books.desks.keys()):
             self._orphan(books.desks[name])
         if not self.observed:
-            self.observed = True
+            self.observed = books.present.first = True
             for desk in books.desks.values():
                 if desk.name in seen.projects or desk.unknown or not self._selects(desk.name):
                     continue
                 if desk.state.submitted:
-                    self._last_good(desk)
+                    try:
+                        self._last_good(desk)
+                    except Exception as error:
+                        books.isolate(desk.name, error)
                 else:
                     self._orphan(desk)
-            self._adopt(now)
+            if not self._adopted:
+                self._adopted = True
+                self._adopt(now)
 
     def _project(self, seen: Observation, name: str) -> None:
         """One project whose files are others than at the last look."""
@@ -191,7 +202,7 @@ class Intake:
             self._last_good(desk)
             return
         state = desk.state
-        if workflow.digest != state.content or state.orphaned:
+        if workflow.digest != state.content or state.orphaned or state.submitted:
             data = {
                 "generation": state.generation + 1,
                 "content": workflow.digest,
@@ -216,6 +227,7 @@ class Intake:
             return
         if not desk.state.orphaned and desk.state.generation:
             self._books.stage({"type": "workflow.orphaned", "project": desk.name, "data": {}}, desk)
+            self._books.touch_waiting()
         self._books.touch(desk, ())
         desk.unseat()
 

@@ -14,6 +14,7 @@ from glink.reconciler.inbox import Request
 from glink.reconciler.verbs import Deed
 
 RESERVED = "_"
+_AROUND = 160  # bytes of a record beside its body
 
 
 def write(books: Books, request: Request, now: float) -> Deed:
@@ -27,6 +28,8 @@ def write(books: Books, request: Request, now: float) -> Deed:
             raise Reused("this Idempotency-Key came with another body before")
         return Deed(answer={"seq": known.run, "seqs": list(range(known.run, known.run + len(events)))}, moves=False)
     bodies = [_body(event, request.by) for event in events]
+    if (size := sum(len(dumps(body)) + _AROUND for body in bodies)) > (most := books.limits.batch_bytes // 2):
+        raise UsageError(f"{len(events)} events of {size} bytes on the bus: at most {most} are written at once")
     if key is not None:
         bodies[0]["data"] |= {"_key": key, "_body": body}
 
@@ -34,6 +37,8 @@ def write(books: Books, request: Request, now: float) -> Deed:
         seqs = [record["seq"] for record in books.present.records[-len(bodies) :]]
         return {"seq": seqs[0], "seqs": seqs}
 
+    for project in {event["project"] for event in events}:
+        books.heard(project)
     return Deed(bodies, then=answer, moves=False)
 
 

@@ -10,10 +10,10 @@ from heapq import heappop, heappush
 
 from glink.reconciler.actions import Action, Dispatch, Fail, Plan, Reason, Restore, Settle, Skip
 from glink.reconciler.board import Board
+from glink.reconciler.decide import UNRENDERABLE, why_not
 from glink.reconciler.fingerprint import Rendered
 from glink.reconciler.gates import agent_closed, closed_by, closed_to
 from glink.state import fingerprint_key
-from glink.templates.template import RenderProblem
 
 MAX_DISPATCHES = 1_000
 
@@ -76,8 +76,8 @@ def _dispatches(board: Board, number: int) -> list[Action]:
             continue
         try:
             granted.append(prepared(board, step, number))
-        except RenderProblem as problem:
-            granted.append(Fail(step, "template", "render", str(problem), wish.key, wish.floor, number))
+        except UNRENDERABLE as problem:
+            granted.append(Fail(step, "template", "render", why_not(problem), wish.key, wish.floor, number))
             continue
         if not world.pulls(agent):
             taken[agent] = taken.get(agent, 0) + 1
@@ -163,5 +163,5 @@ def given_again(board: Board, step: str, run: int, key: str) -> Rendered | None:
     try:
         same = fingerprint_key(recipe.fingerprint(values)) == key
         return recipe.render(values) if same else None
-    except (RenderProblem, KeyError):
+    except UNRENDERABLE:
         return None

@@ -164,10 +164,16 @@ class Retention:
                 body = {"type": "engine.carried", "data": data}
                 self._world.seq = self._carried[name] = put(body)["seq"]
             elif (state := states.get(name)) is not None:
+                kept = {one: dict(step.answers) for one, step in state.steps.items()}
                 state.forget_answers(before)
-                data = self._data(state)
-                blobs += "blob" in data
-                state.seq = self._carried[name] = put({"type": CARRIED, "project": name, "data": data})["seq"]
+                try:
+                    data = self._data(state)
+                    blobs += "blob" in data
+                    state.seq = self._carried[name] = put({"type": CARRIED, "project": name, "data": data})["seq"]
+                except BusError:
+                    for one, answers in kept.items():
+                        state.steps[one].answers = answers
+                    raise
 
     def _data(self, state: ProjectState) -> dict[str, Any]:
         """The state and what running attempts were given, in the event itself or as a blob."""

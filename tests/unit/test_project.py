@@ -422,6 +422,16 @@ def test_a_step_that_is_named_must_come_before(root: Path) -> None:
     ) == ["4:39: steps[2].task: step 3 does not come after step 1; write after: [2, 1]"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("now", "now"), ("run", "run.number"), ("attempt", "attempt"), ("revision", "revision")]
+)
+def test_a_condition_names_nothing_that_is_another_at_each_look(root: Path, name: str, value: str) -> None:
+    when = f'"params.x and {value} > 1"'
+    what = f"a condition cannot name {name}, which is another at each look; name params, steps, files or bus"
+    step = f"  - {{step: 1, agent: a, task: t, when: {when}}}\n"
+    assert broken(root, step, "params: {x: 1}\n") == [f"3:54: steps[0].when: {what}"]
+
+
 def test_names_in_every_template_are_checked(root: Path) -> None:
     """task, env, args, stdin and when, each with its place; unknown steps and parameters with a suggestion."""
     found = broken(

@@ -9,7 +9,7 @@ import pytest
 
 from glink import digest
 from glink.bus.fsio import Disk
-from glink.errors import BusError, Conflict
+from glink.errors import BusError, Conflict, Refused
 from glink.reconciler.claims import key_of
 from glink.reconciler.survey import survey
 from glink.roster import AgentSpec
@@ -235,3 +235,37 @@ def test_an_answer_that_waits_for_room_keeps_its_claim_until_it_is_recorded(full
     assert rig.state("p").steps["1"].answer.output == "done"
     assert rig.conductor.books.leases.next() is None
     assert result(rig, given["fence"])["committed"]
+
+
+def test_the_slot_of_a_claim_that_is_cancelled_is_given_on(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "bus", agents=WORKERS, concurrency=1)
+    rig.observe(workflow("p", step("1", agent="coder")))
+    claim(rig)
+    rig.observe(workflow("q", step("1")))
+    assert rig.dispatched() == []
+    rig.ask("cancel", "p", step="1")
+    assert (rig.dispatched(), rig.conductor.world.in_flight) == (["1"], 1)
+    rig.close()
+
+
+def test_what_was_cancelled_and_is_asked_for_again_can_be_claimed(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "bus", agents=WORKERS)
+    rig.observe(workflow("p", step("0"), step("1", agent="coder", after=("0",))))
+    rig.settle()
+    rig.ask("cancel", "p", step="1")
+    rig.ask("run", "p")
+    rig.settle()
+    assert rig.reason("p", "1") == "no_worker"
+    assert claim(rig)["task"]
+    assert rig.state("p").steps["1"].cancelled is None
+    rig.close()
+
+
+def test_a_claim_of_what_is_not_on_the_bus_any_more_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glink.fold.MAX_GENERATIONS", 3)
+    rig = Rig(tmp_path / "bus", agents=WORKERS)
+    for number in range(6):
+        rig.observe(workflow("p", step("1", agent="coder"), step("2", f"{number}", agent="coder")))
+    with pytest.raises(Refused, match="not on the bus any more"):
+        claim(rig)
+    rig.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from glink.bus import segment
 from glink.bus.fsio import Disk
 from glink.bus.reader import BusReader
 from glink.clock import wait_for
+from glink.errors import BusError
 from glink.limits import Limits
 from glink.reconciler.attempts import Attempts, Ends
 from glink.reconciler.memory import Memory
@@ -377,4 +379,31 @@ def test_a_full_disk_gives_up_its_reserve_for_answers_and_dispatches_nothing(tmp
     assert rig.dispatched() == ["a", "b"]
     assert (tmp_path / "bus" / "reserve").stat().st_size == 1 << 16
     assert wait_for(lambda: not rig.conductor.world.full, seconds=1)
+    rig.close()
+
+
+def test_a_state_that_finds_no_room_to_be_carried_forgets_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = rig_at(tmp_path, days=2, limits=LIMITS._replace(inline_bytes=300))
+    for task in "abcdefgh":
+        rig.observe(workflow("p", step("1", task)))
+        rig.settle(lambda job: "answer")
+    rig.time.at += 5 * DAY
+
+    def full(data: bytes) -> str:
+        raise BusError("no room", errno=errno.ENOSPC)
+
+    before = rig.state("p").packed()
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.bus.blobs, "put", full)
+        rig.conductor.retention.wake_at = 0
+        for _ in range(3):
+            rig.conductor.turn(0)
+            rig.time.at += 3_600
+    assert rig.conductor.retention.trouble
+    assert (rig.state("p").packed(), rig.types().count("project.carried")) == (before, 0)
+    pass_time(rig, DAY)
+    assert "project.carried" in rig.types()
+    assert len(rig.state("p").steps["1"].answers) == 1
     rig.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
+from threading import Event, current_thread
+from typing import Any
 
 from glink.errors import BusError
 from glink.limits import Limits
@@ -160,3 +162,34 @@ def test_an_engine_saves_what_happened_once_it_is_quiet_and_writes_no_event_for_
     assert (rig.bus.manifest_seq, rig.bus.durable_seq) == (last, last)
     assert rig.conductor._patience() == inf
     rig.close()
+
+
+def test_a_checkpoint_that_falls_due_with_the_stop_is_waited_for(tmp_path: Path) -> None:
+    """What its thread still holds is not passed over, and vouched for, by the last save."""
+    rig = Rig(tmp_path / "bus", limits=Limits(checkpoint_events=4))
+    rig.observe(workflow("p", step("1")))
+    verbs = ("suspend", "resume")
+    while rig.bus.durable_seq - rig.conductor.saver._offered != 3:
+        rig.ask(verbs[rig.state("p").suspended], "p")
+        rig.conductor.saver.wait()
+    written, real = [], rig.bus.write_checkpoint
+
+    def slow(name: str, seq: int, payload: bytes) -> None:
+        if current_thread().name == "checkpoints":
+            vouched.wait(0.2)
+        real(name, seq, payload)
+        written.append(name)
+
+    def vouch(seq: int, real: Any = rig.bus.write_manifest) -> None:
+        vouched.set()
+        real(seq)
+        if current_thread().name != "checkpoints":
+            assert set(written) == {"p", WORLD}
+
+    vouched = Event()
+    rig.bus.write_checkpoint, rig.bus.write_manifest = slow, vouch  # type: ignore[method-assign]
+    kept = rig.state("p").packed()
+    rig.close()
+    again = Rig(tmp_path / "bus")
+    assert again.state("p").packed() == kept
+    again.close()

@@ -147,3 +147,45 @@ def test_serve_only_runs_what_is_asked_for_and_nothing_by_itself(rig: Rig) -> No
     rig.ask("run", "f")
     rig.settle()
     assert rig.dispatched() == ["1", "2"]
+
+
+def test_a_file_that_says_the_same_takes_its_place(rig: Rig) -> None:
+    submit(rig, step("1"))
+    rig.settle()
+    rig.observe(workflow("s", step("1")))
+    rig.settle()
+    assert (rig.dispatched(), rig.state("s").submitted) == (["1"], False)
+    with pytest.raises(Conflict):
+        submit(rig, step("1", "other"))
+    with pytest.raises(Refused, match="delete them"):
+        rig.ask("delete", "s")
+    rig.observe(workflow("s", step("1")))
+    assert rig.types().count("workflow.changed") == 1
+
+
+def test_notes_are_written_all_or_none(rig: Rig) -> None:
+    submit(rig, step("1"))
+    with pytest.raises(UsageError, match="36000 events"):
+        rig.ask("write", "s", events=[{"project": "s", "type": "a"}] * 36_000)
+    rig.time.at += 2
+    rig.turn()
+    assert "a" not in rig.types()
+    rig.ask("write", "s", events=[{"project": "s", "type": "a"}] * 9_000)
+    assert rig.types().count("a") == 9_000
+
+
+@pytest.mark.parametrize("about", ["p", "q"])
+def test_a_note_that_a_condition_asks_for_is_heard(rig: Rig, about: str) -> None:
+    """At once, and the same after a restart."""
+    wanted = workflow("p", step("1", when=f"bus.latest('go', project='{about}').data.y == 1"), step("2"))
+    rig.observe(wanted, workflow("q", step("1")))
+    rig.settle()
+    assert (rig.reason("p", "1"), rig.state("p").settled.number) == ("condition_false", 1)
+    rig.ask("write", about, events=[{"project": about, "type": "go", "data": {"y": 1}}])
+    rig.settle()
+    assert (rig.reason("p", "1"), rig.state("p").settled.number) == ("up_to_date", 2)
+    rig.close()
+    again = Rig(rig.path, time=rig.time)
+    again.observe(wanted, workflow("q", step("1")))
+    assert (again.records, again.reason("p", "1")) == ([], "up_to_date")
+    again.close()

@@ -39,3 +39,22 @@ def test_it_is_taken_over_once_whatever_becomes_of_the_others(tmp_path: Path) ->
     assert rig.types().count("step.restored") == 1
     assert rig.types()[-1] == "run.settled"
     rig.close()
+
+
+def test_one_that_is_renamed_while_it_runs_is_paid_for_once(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "bus", concurrency=1)
+    rig.observe(workflow("p", step("old", "x")))
+    rig.observe(workflow("p", step("new", "x")))
+    rig.settle()
+    assert (rig.dispatched(), rig.types()[-2:]) == (["old"], ["step.restored", "run.settled"])
+    rig.close()
+
+
+def test_so_is_one_whose_project_is_renamed(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "bus", concurrency=1)
+    rig.observe(workflow("p", step("1", "x")))
+    rig.observe(workflow("q", step("1", "x")), gone=("p",))
+    rig.settle()
+    assert [job.task.project for job in rig.hands.started] == ["p"]
+    assert rig.reason("q", "1") == "restored"
+    rig.close()

@@ -123,8 +123,10 @@ class BusCorrupt(BusError):
     """Damage inside the acknowledged part of the bus: never skipped, never truncated."""
 
 
-class BodyDamaged(BusError):
-    """A body has other bytes than were stored. Whoever needs it cannot go on; the log, and everybody else, can."""
+class BodyDamaged(BusError, KeyError):
+    """A body has other bytes than were stored: for whoever looks it up it is as good as gone, the log is well."""
+
+    __str__ = Exception.__str__
 
 
 class BusTrimmed(BusError):

@@ -137,6 +137,8 @@ class View:
                 continue
             workflow = loaded.workflow or self.surroundings.earlier(desk.state.content)
             if workflow is None:
+                if desk.state.content:
+                    desk.lacks_workflow()
                 continue
             self.recorded[name] = desk.state.content
             if workflow.digest != desk.state.content:
@@ -158,6 +160,8 @@ class View:
         workflow = self.surroundings.earlier(desk.state.content)
         if workflow is not None:
             desk.seat(workflow, self.world, config.limits, self.surroundings)
+        else:
+            desk.lacks_workflow()
 
 
 def _is_carried(reader: BusReader, first: int, seq: int) -> bool:

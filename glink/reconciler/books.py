@@ -46,6 +46,7 @@ class Pass:
     published: list[tuple[Path, Mapping[str, str]]] = field(default_factory=list)
     seen: list[Observation] = field(default_factory=list)
     opened: bool = False  # a slot or an agent is free, without a result
+    stirred: bool = False  # what some wait for may be there: an agent, an answer that can be taken over
     first: bool = False  # the first look at the files
 
 
@@ -99,8 +100,7 @@ class Books:
         elif "project" not in body:
             fold_world(self.world, record)
             if body["type"] == "agent.ready":
-                self.present.opened = True
-                self.touch_waiting()
+                self.present.opened = self.present.stirred = True
         return record
 
     def append(self, body: dict[str, Any]) -> Record:
@@ -127,7 +127,10 @@ class Books:
             self.touch(desk, None)
 
     def touch_waiting(self) -> None:
-        """What some wait for may be there now: an agent, an answer that can be taken over."""
+        """Whoever waits is to be decided anew, where something stirred."""
+        if not self.present.stirred:
+            return
+        self.present.stirred = False
         for desk in self.desks.values():
             if desk.board is not None and desk.board.open:
                 self.touch(desk, None)

@@ -21,16 +21,16 @@ from typing import Any
 
 from glink.bus.bus import Bus
 from glink.clock import Clock
-from glink.errors import BodyDamaged, BusError
+from glink.errors import BusError
 from glink.event import Record
 from glink.limits import Limits
 from glink.reconciler.actions import Action, Dispatch, Fail, Restore, Settle
 from glink.reconciler.adoption import adopt, lost, started
 from glink.reconciler.board import Board, Surroundings
 from glink.reconciler.books import Books, Pass
-from glink.reconciler.decide import why_not
 from glink.reconciler.desk import Desk
 from glink.reconciler.dispatch import Dispatcher
+from glink.reconciler.fingerprint import why_gone
 from glink.reconciler.inbox import Inbox, Look, Request, Result, Stop
 from glink.reconciler.intake import Intake
 from glink.reconciler.memory import Memory
@@ -233,6 +233,7 @@ class Conductor:
     def _decide(self, now: float) -> None:
         """Plan what was touched, what has come due, and who waits for a slot when one was given back."""
         books = self.books
+        books.touch_waiting()
         todo, books.todo = books.todo, {}
         while self._timers and self._timers[0][0] <= now:
             at, name = heappop(self._timers)
@@ -332,8 +333,8 @@ class Conductor:
         self.world.taken(action.wish.agent, +1)
         try:
             books.present.jobs.append(desk.job(action, record["seq"], self.world, books.jobs.script, workflow))
-        except (KeyError, BodyDamaged) as problem:
-            self.inbox.put(lost(desk, action.step, "blob-missing", why_not(problem)))
+        except KeyError as problem:
+            self.inbox.put(lost(desk, action.step, "blob-missing", why_gone(problem)))
 
     # Record.
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 from glink import digest
 from glink.agents.agent import ErrorClass
-from glink.errors import BodyDamaged
 from glink.jsontext import canonical
 from glink.reconciler.actions import Decision, Fail, Hold, Park, Reason, Restore, Skip, Status, Wish
-from glink.reconciler.fingerprint import Recipe, differing, reason_of
+from glink.reconciler.fingerprint import Recipe, differing, reason_of, why_gone
 from glink.reconciler.gates import queue_end
 from glink.reconciler.policy import STALLED_AFTER, after_failure, needs_a_person, timeout_of
 from glink.state import Answer, Lapse, StepState, fingerprint_key
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 IN_FLIGHT = Decision(Reason.IN_FLIGHT, Status.RUNNING, final=False, synced=False)
 WAITING_FOR = Decision(Reason.WAITING_FOR, Status.WAITING, final=False, synced=False)
-UNRENDERABLE = (RenderProblem, KeyError, BodyDamaged)
+UNRENDERABLE = (RenderProblem, KeyError)
 _NEVER = StepState()
 
 
@@ -124,17 +123,12 @@ def fingerprint_of(board: Board, step: str, recipe: Recipe) -> tuple[dict[str, s
 def _unrenderable(
     board: Board, spec: Step, recipe: Recipe, past: StepState, floor: int, problem: Exception
 ) -> Decision:
-    message = why_not(problem)
+    message = why_gone(problem)
     key = digest.brief(canonical([spec.definition, recipe.ingredients(board.decisions), message]))
     lapse = past.lapse
     known = lapse is not None and lapse.key == key and lapse.floor >= floor
     action = None if known else Fail(spec.id, ErrorClass.TEMPLATE, "render", message, key, floor)
     return _ended_badly(spec, Reason.EXHAUSTED, message, action)
-
-
-def why_not(problem: Exception) -> str:
-    """What is wrong with a task that cannot be rendered, one of UNRENDERABLE."""
-    return f"the body {problem} is not on the bus any more" if isinstance(problem, KeyError) else str(problem)
 
 
 def _judge(

@@ -60,6 +60,11 @@ class Desk:
         """Nothing is wanted of it: there are no files, or none that were ever right."""
         self.board, self.workflow, self.dirty = None, None, set()
 
+    def lacks_workflow(self) -> None:
+        """What was last wanted cannot be read any more: said beside whatever is wrong with its files."""
+        what = f"the workflow that it had last, blob {self.state.content}, is gone or damaged, so nothing of it runs"
+        self.problems = (*self.problems, Problem(self.name, 0, 0, "", what, "mend its files, or submit it again"))
+
     def touch(self, steps: Iterable[str] | None) -> None:
         """Mark steps as dirty; None marks all."""
         if steps is None or self.dirty is None:

@@ -16,12 +16,13 @@ from functools import lru_cache
 from typing import Any
 
 from glink import digest
+from glink.errors import BodyDamaged
 from glink.jsontext import canonical, dumps, loads
 from glink.limits import Limits
 from glink.reconciler.actions import Decision, Reason, Status
 from glink.state import Answer
 from glink.templates.context import StepValue, appended
-from glink.templates.template import Expression, Names, Template, compile_expression, compile_template
+from glink.templates.template import Expression, Names, RenderProblem, Template, compile_expression, compile_template
 from glink.workflow import Output, Step, Workflow, files_of
 from glink.world import World
 
@@ -42,8 +43,14 @@ def value_of(answer: Answer, bodies: Bodies) -> Any:
     return loads(body) if answer.json else body.decode()
 
 
+def why_gone(problem: Exception) -> str:
+    """What is wrong with a body that is not there, a KeyError of `Bodies`, or with a task that cannot be rendered."""
+    is_gone = isinstance(problem, KeyError) and not isinstance(problem, BodyDamaged)
+    return f"the body {problem} is not on the bus any more" if is_gone else str(problem)
+
+
 class StepValues(Mapping[str, StepValue]):
-    """`steps[ID]` of templates, read from the decisions when it is named."""
+    """`steps[ID]` of templates, read from the decisions when it is named; RenderProblem where the answer's body is gone."""
 
     def __init__(self, decisions: Decisions, bodies: Bodies) -> None:
         self._decisions, self._bodies = decisions, bodies
@@ -51,7 +58,10 @@ class StepValues(Mapping[str, StepValue]):
     def __getitem__(self, step: str) -> StepValue:
         decision = self._decisions[step]
         answer = decision.answer
-        output = value_of(answer, self._bodies) if answer is not None else None
+        try:
+            output = value_of(answer, self._bodies) if answer is not None else None
+        except KeyError as problem:  # no step that is not there: nothing may take its place
+            raise RenderProblem(f"the answer of step {step}: {why_gone(problem)}") from None
         text = output if output is None or isinstance(output, str) else dumps(output).decode()
         error = decision.detail if decision.status is Status.FAILED else None
         files = answer.artifacts if answer is not None else {}

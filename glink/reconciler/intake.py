@@ -79,7 +79,7 @@ class Intake:
             desk, (result.step,) if desk.board is not None and result.step in desk.board.workflow.steps else None
         )
         if desk.state.orphaned:
-            books.touch_waiting()
+            books.present.stirred = True
         if cls is not None:
             self._agent_trouble(result, now)
         elif files := data.get("artifacts"):
@@ -156,7 +156,7 @@ class Intake:
         if wanted is not None:
             books.seat(desk, wanted)
         elif desk.state.deleted:
-            books.touch_waiting()
+            books.present.stirred = True
             desk.unseat()
         books.touch(desk, None)
 
@@ -178,10 +178,7 @@ class Intake:
                 if desk.name in seen.projects or desk.unknown or not self._selects(desk.name):
                     continue
                 if desk.state.submitted:
-                    try:
-                        self._last_good(desk)
-                    except Exception as error:
-                        books.isolate(desk.name, error)
+                    self._last_good(desk)
                 else:
                     self._orphan(desk)
             if not self._adopted:
@@ -221,13 +218,15 @@ class Intake:
             workflow = self._books.surroundings.earlier(desk.state.content)
             if workflow is not None:
                 self._books.seat(desk, workflow)
+            else:
+                desk.lacks_workflow()
 
     def _orphan(self, desk: Desk) -> None:
         if desk.unknown:
             return
         if not desk.state.orphaned and desk.state.generation:
             self._books.stage({"type": "workflow.orphaned", "project": desk.name, "data": {}}, desk)
-            self._books.touch_waiting()
+            self._books.present.stirred = True
         self._books.touch(desk, ())
         desk.unseat()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from glink.bus.bus import Bus
-from glink.errors import BodyDamaged
 from glink.jsontext import is_short
 from glink.limits import Limits
 from glink.reconciler.actions import Dispatch, Wish
@@ -50,7 +49,7 @@ class Jobs:
                     given.context, given.args, given.env, given.stdin
                 )  # fmt: skip
             return desk.job(action, past.fence, self.world, self.script, workflow), given is not None
-        except (KeyError, BodyDamaged):
+        except KeyError:
             return None
 
     def prompt(self, action: Dispatch) -> dict[str, Any]:

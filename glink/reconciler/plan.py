@@ -10,8 +10,8 @@ from heapq import heappop, heappush
 
 from glink.reconciler.actions import Action, Dispatch, Fail, Plan, Reason, Restore, Settle, Skip
 from glink.reconciler.board import Board
-from glink.reconciler.decide import UNRENDERABLE, why_not
-from glink.reconciler.fingerprint import Rendered
+from glink.reconciler.decide import UNRENDERABLE
+from glink.reconciler.fingerprint import Rendered, why_gone
 from glink.reconciler.gates import agent_closed, closed_by, closed_to
 from glink.state import fingerprint_key
 
@@ -77,7 +77,7 @@ def _dispatches(board: Board, number: int) -> list[Action]:
         try:
             granted.append(prepared(board, step, number))
         except UNRENDERABLE as problem:
-            granted.append(Fail(step, "template", "render", why_not(problem), wish.key, wish.floor, number))
+            granted.append(Fail(step, "template", "render", why_gone(problem), wish.key, wish.floor, number))
             continue
         if not world.pulls(agent):
             taken[agent] = taken.get(agent, 0) + 1

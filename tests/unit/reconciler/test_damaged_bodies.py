@@ -31,8 +31,14 @@ def goes_on(rig: Rig) -> bool:
     return [job.task.text for job in rig.hands.jobs.values() if job.task.project == "q"] == ["edited"]
 
 
-@pytest.mark.parametrize("task", ["go on", "go on {{ run.number }} {{ steps['1'].output }}"])
-def test_an_answer_that_is_damaged_fails_the_step_that_is_given_it(tmp_path: Path, task: str) -> None:
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize(
+    "task",
+    ["go on", "go on {{ run.number }} {{ steps['1'].output }}", "go {{ steps['1'].output | default('without') }}"],
+)
+def test_an_answer_that_is_damaged_or_gone_fails_the_step_that_is_given_it(
+    tmp_path: Path, task: str, gone: bool
+) -> None:
     rig = Rig(tmp_path / "bus")
     rig.observe(workflow("p", step("1", "v1"), step("2", "go", ("1",))), workflow("q", step("1")))
     fence = next(fence for fence, job in rig.hands.jobs.items() if job.task.project == "p")
@@ -41,11 +47,15 @@ def test_an_answer_that_is_damaged_fails_the_step_that_is_given_it(tmp_path: Pat
     data = {"digest": digest.brief(LONG.encode()), "blob": sha, "seconds": 0}
     rig.inbox.put(Result("p", "1", fence, "a", "step.succeeded", data))
     rig.settle()
-    flip(rig, sha)
+    if gone:
+        rig.bus.blobs.path(sha).unlink()
+    else:
+        flip(rig, sha)
     rig.observe(workflow("p", step("1", "v1"), step("2", task, ("1",))))
     rig.settle()
     assert rig.reason("p", "2") == "exhausted"
-    assert "the blob is damaged" in rig.state("p").steps["2"].lapse.message
+    said = "is not on the bus any more" if gone else "the blob is damaged"
+    assert said in rig.state("p").steps["2"].lapse.message
     assert (rig.desks["p"].problems, rig.state("p").settled.status) == ((), "failed")
     assert goes_on(rig)
     rig.ask("run", "p", force=True)
@@ -68,7 +78,7 @@ def test_a_last_good_workflow_that_is_damaged_stops_only_its_project(tmp_path: P
     rig.inbox.put(Observation(seen.revision, invalid, frozenset({"p", "q"}), frozenset()))
     rig.turn()
     assert (rig.dispatched(), rig.conductor.failure) == (["1"], None)
-    assert "the blob is damaged" in str(rig.desks["p"].problems[0])
+    assert "gone or damaged" in str(rig.desks["p"].problems[-1])
     rig.settle()
     rig.observe(workflow("p", step("1", "v1")))
     assert rig.reason("p", "1") == "up_to_date"
@@ -87,6 +97,6 @@ def test_a_submitted_workflow_that_is_damaged_stops_only_its_project(tmp_path: P
     flip(rig, sha)
     rig.observe(workflow("q", step("1", "edited")))
     assert (rig.dispatched(), rig.conductor.failure) == (["1"], None)
-    assert "the blob is damaged" in str(rig.desks["s"].problems[0])
+    assert "gone or damaged" in str(rig.desks["s"].problems[-1])
     rig.settle()
     rig.close()

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.fault import flips
 from tests.fault.crashes import crash_everywhere, fail_everywhere
+from tests.fault.days import live_through
 from tests.fault.kills import Mortal
 from tests.fault.powercut import Image, obstacle
 from tests.fault.races import race
@@ -27,6 +28,7 @@ from tests.fault.story import CHAPTERS
 from tests.long.memory import PROMISED_MIB, Sizes, measure
 
 _LIFE = 250  # cuts of one bus, all of which is read after each
+_OTHER_DAYS = 10_000  # seeds that CI does not have
 _ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS, errno.EDQUOT, errno.EINTR)
 
 
@@ -77,6 +79,12 @@ def kills(options: argparse.Namespace, folder: Path) -> str:
     return f"{mortal.kills} SIGKILLs under load, {mortal.settled} settled generations, 0 steps lost or done twice"
 
 
+def days(options: argparse.Namespace, folder: Path) -> str:
+    first = _OTHER_DAYS + options.seed
+    acts = live_through(range(first, first + options.days))
+    return f"{options.days} random days, seeds {first}-{first + options.days - 1}, {acts} acts, 0 that broke a rule"
+
+
 def races(options: argparse.Namespace, folder: Path) -> str:
     for _ in range(options.races):
         race(folder / "bus", 8)
@@ -93,7 +101,7 @@ def memory(options: argparse.Namespace, folder: Path) -> str:
 
 
 PARTS: dict[str, Callable[[argparse.Namespace, Path], str]] = {
-    one.__name__: one for one in (damage, faults, crashes, races, kills, cuts, memory)
+    one.__name__: one for one in (damage, faults, crashes, days, races, kills, cuts, memory)
 }
 
 
@@ -105,6 +113,7 @@ def main() -> int:
     parser.add_argument("--crashes", type=int, default=20_000)
     parser.add_argument("--cuts", type=int, default=2_000, help="on each file system")
     parser.add_argument("--kills", type=int, default=1_000)
+    parser.add_argument("--days", type=int, default=300)
     parser.add_argument("--races", type=int, default=200)
     parser.add_argument("--fs", nargs="+", default=["ext4", "xfs"])
     options = parser.parse_args()

@@ -117,7 +117,7 @@ class Books:
 
     def heard(self, project: str) -> None:
         """A note about the project comes: whoever has a condition on one is to be decided anew."""
-        for name, step in self._listening.get(project, ()):
+        for name, step in sorted(self._listening.get(project, ())):
             if (desk := self.desks.get(name)) is not None:
                 self.touch(desk, (step,))
 

@@ -352,7 +352,7 @@ class Conductor:
             self.retention.failed(now)
         if self._undo is None or self._undo.seq != self.bus.durable_seq:
             self._undo = Undo(self.bus, self._clip)
-        self.books.restore(self._undo.states(done.touched), self._undo.world())
+        self.books.restore(self._undo.states(sorted(done.touched)), self._undo.world())
         # What was answered before its dispatch was durable was never asked.
         self._returned += [*done.seen, *(one for one in done.results if one.fence <= self.bus.durable_seq)]
         self._heal_at = now + _HEAL_SECONDS

@@ -20,6 +20,9 @@ from glink.state import ProjectState
 from glink.watch.source import Observation
 
 _COOLING_SECONDS = 60.0
+_OF_A_CLAIM = frozenset(
+    ("heartbeat", "result")
+)  # an attempt that is under way ends as any other, whatever became of its project
 
 
 class Intake:
@@ -131,7 +134,7 @@ class Intake:
         if (beyond := BEYOND.get(request.verb)) is not None:
             return beyond(books, request, now)
         desk = books.desks.get(request.project)
-        if desk is None or desk.state.deleted:
+        if desk is None or (desk.state.deleted and request.verb not in _OF_A_CLAIM):
             known = ", ".join(sorted(name for name, one in books.desks.items() if not one.state.deleted))
             raise NotThere(f"no project {request.project}; there are: {known or 'none'}")
         if desk.board is not None:

@@ -1,6 +1,6 @@
 """Random days of a whole engine: people edit and ask, agents and workers answer, the disk refuses, engines come and go.
 
-A seed gives the same day each time, in processes of one PYTHONHASHSEED. Time and agents are the test's own (`tests.rig`),
+A seed gives the same day each time. Time and agents are the test's own (`tests.rig`),
 the bus is real. Between rounds of acts all that `day_checks` knows must hold; now and then everything is answered, and
 the day must come to rest.
 """
@@ -344,7 +344,7 @@ class Day:
             self._rig.inbox.put(self._answer(jobs.pop(min(jobs))))
         elif (keeper := conductor.retention) is not None and (keeper.busy or keeper.wake_at <= self._time.at):
             self._time.at += 1
-        elif held := [one for one in self._held_by_workers() if not conductor.desks[one[0]].state.deleted]:
+        elif held := self._held_by_workers():
             self._send_result(*held[0], _good("w"))
         elif offers := self._takeable_offers():
             request = self._take(*offers[0], "w1")
@@ -355,10 +355,7 @@ class Day:
         return True
 
     def _wait_for_timer(self) -> bool:
-        """Also for the lease of a worker that nobody hears any more, since its project is deleted."""
-        conductor = self._rig.conductor
-        lease = conductor.books.leases.next()
-        times = [*conductor._wakes.values(), *([lease] if lease is not None else [])]
+        times = self._rig.conductor._wakes.values()
         self._time.at = max(self._time.at, min(times, default=0.0))
         return bool(times)
 

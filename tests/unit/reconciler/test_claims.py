@@ -9,7 +9,7 @@ import pytest
 
 from glink import digest
 from glink.bus.fsio import Disk
-from glink.errors import BusError, Conflict, Refused
+from glink.errors import BusError, Conflict, NotThere, Refused
 from glink.reconciler.claims import key_of
 from glink.reconciler.survey import survey
 from glink.roster import AgentSpec
@@ -267,5 +267,19 @@ def test_a_claim_of_what_is_not_on_the_bus_any_more_is_refused(tmp_path: Path, m
     for number in range(6):
         rig.observe(workflow("p", step("1", agent="coder"), step("2", f"{number}", agent="coder")))
     with pytest.raises(Refused, match="not on the bus any more"):
+        claim(rig)
+    rig.close()
+
+
+def test_what_a_worker_was_given_counts_although_its_project_was_deleted_since(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "bus", agents=WORKERS)
+    rig.observe(workflow("p", step("1", agent="coder")))
+    fence = claim(rig)["fence"]
+    rig.observe(gone=("p",))
+    rig.ask("delete", "p")
+    rig.ask("heartbeat", "p", step="1", fence=fence)
+    result(rig, fence)
+    assert (rig.types()[-1], rig.conductor.world.in_flight) == ("step.succeeded", 0)
+    with pytest.raises(NotThere):
         claim(rig)
     rig.close()

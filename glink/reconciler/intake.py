@@ -19,10 +19,9 @@ from glink.reconciler.wanted import params_digest, sources_digest
 from glink.state import ProjectState
 from glink.watch.source import Observation
 
-_COOLING_SECONDS = 60.0
-_OF_A_CLAIM = frozenset(
-    ("heartbeat", "result")
-)  # an attempt that is under way ends as any other, whatever became of its project
+_COOLING_SECONDS, _LEAST_COOLING_SECONDS = 60.0, 1.0
+# An attempt that is under way ends as any other, whatever became of its project.
+_OF_A_CLAIM = frozenset(("heartbeat", "result"))
 
 
 class Intake:
@@ -78,9 +77,8 @@ class Intake:
             body["data"] = result.data = {"class": cls, "code": "unwritable", "message": str(error)}
             books.stage({**body, "type": "step.failed"}, desk)
         books.world.taken(result.agent, -1)
-        books.touch(
-            desk, (result.step,) if desk.board is not None and result.step in desk.board.workflow.steps else None
-        )
+        is_wanted = desk.board is not None and result.step in desk.board.workflow.steps
+        books.touch(desk, (result.step,) if is_wanted else None)  # else another step may take its answer over
         if desk.state.orphaned:
             books.present.stirred = True
         if cls is not None:
@@ -91,7 +89,8 @@ class Intake:
     def _agent_trouble(self, result: Result, now: float) -> None:
         cls, agent, world = result.data["class"], result.agent, self._books.world
         if cls == ErrorClass.THROTTLED:
-            until = min(max(result.data.get("retry_at") or now + _COOLING_SECONDS, now + 1.0), now + LONGEST_COOLING)
+            until = max(result.data.get("retry_at") or now + _COOLING_SECONDS, now + _LEAST_COOLING_SECONDS)
+            until = min(until, now + LONGEST_COOLING)
             if until > world.cooling.get(agent, 0.0):
                 self._books.stage({"type": "agent.cooling", "data": {"agent": agent, "until": until}})
         elif cls == ErrorClass.AUTH and (access := world.access(agent)) != world.paused.get(agent):

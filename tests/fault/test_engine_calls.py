@@ -41,8 +41,13 @@ def life(disk: SimulatedDisk, agents: Agents, time: Time) -> bool:
             agents.work(rig)
             rig.conductor.turn(0)
             time.at += 1
-            settled = rig.state("p").settled
-            if settled is not None and rig.conductor.failure is None and not rig.hands.jobs:
+            desk = rig.desks.get("p")  # there is none where the disk refused the first look
+            if (
+                desk is not None
+                and desk.state.settled is not None
+                and rig.conductor.failure is None
+                and not rig.hands.jobs
+            ):
                 rig.close()
                 return True
     except BusError:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
@@ -30,6 +31,17 @@ from glink.wiring import desks_of, surroundings_of
 from glink.workflow import Workflow
 
 START = 1_800_000_000.0
+
+
+class FullDisk(Disk):
+    """Takes nothing while it is `full`."""
+
+    full = False
+
+    def pwrite(self, fd: int, data: bytes | memoryview, offset: int) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "no room")
+        return super().pwrite(fd, data, offset)
 
 
 class Hands:

@@ -102,7 +102,9 @@ class Task:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came back; to be read only, as a Task is. `output` is text, or any JSON value where the agent answers with data; None when it failed.
+    """What came back; to be read only once it is handed on.
+
+    `output` is text, or any JSON value where the agent answers with data; None when it failed.
 
     `usage` may hold input, output, cached, calls, cost_usd, basis. `session` names a conversation to resume.
     `artifacts` maps relative path -> sha256; the caller fills it from the attempt's folder.
@@ -157,7 +159,7 @@ class Agent(Protocol):
     `instant` agents only answer, from the task alone and at once: no folder, no process, no waiting, no effect. The
     conductor calls them where it stands, before the dispatch is durable, and again if the disk does not take it.
     `free` ones cost nothing (echo, scripts, python): brakes pass them by.
-    `foldered` ones work in a folder of their own; the others get one only where files are declared.
+    `foldered` ones work in a folder of their own; the others get one only where files go in or out.
     `adoptable` ones outlive the engine when it goes (`Control.detached`); the others are cancelled then.
     """
 

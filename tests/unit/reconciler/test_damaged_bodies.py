@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from glink import digest
+from glink.answers.questions import answer
 from glink.jsontext import canonical
 from glink.project import Loaded
 from glink.reconciler.inbox import Result
+from glink.view import View
 from glink.watch.source import Observation
 from glink.workflow import Workflow
+from tests.resting import Home
 from tests.rig import Rig, step, workflow
 
 LONG = "x" * 40_000
@@ -100,3 +103,20 @@ def test_a_submitted_workflow_that_is_damaged_stops_only_its_project(tmp_path: P
     assert "gone or damaged" in str(rig.desks["s"].problems[-1])
     rig.settle()
     rig.close()
+
+
+def test_readers_say_so_and_read_the_others(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.write("projects/p/workflow.yaml", "steps:\n  - {step: 1, agent: good, task: one}\n")
+    home.run()
+    planned = home.said("p")["plans"]
+    content = View.take(home.config(), ["p"]).desk("p").state.content
+    file = tmp_path / "bus" / "blobs" / "sha256" / content[:2] / content[2:]
+    file.chmod(0o600)
+    file.write_bytes(file.read_bytes().replace(b"one", b"two"))
+    assert home.said("p")["plans"] == planned, "its files are right, so nothing is missing"
+    home.write("projects/p/workflow.yaml", "steps: 7\n")
+    view = View.take(home.config(), [])
+    p, q = (one for one in answer(view, "projects")["projects"] if one["project"] in "pq")
+    assert any("gone or damaged" in str(one) for one in p["errors"])
+    assert (q["project"], q["sync"], q["errors"]) == ("q", "Synced", [])

@@ -5,34 +5,21 @@ from __future__ import annotations
 import errno
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from glink.agents.agent import Adoption
-from glink.bus.fsio import Disk
 from glink.errors import BusError
 from glink.jsontext import canonical
 from glink.project import Loaded
 from glink.reconciler.inbox import Request
 from glink.watch.source import Observation
 from glink.workflow import Workflow
-from tests.rig import Rig, step, workflow
-
-
-class Full(Disk):
-    """Takes nothing while it is full."""
-
-    full = False
-
-    def pwrite(self, fd: int, data: Any, offset: int) -> int:
-        if self.full:
-            raise OSError(errno.ENOSPC, "no")
-        return super().pwrite(fd, data, offset)
+from tests.rig import FullDisk, Rig, step, workflow
 
 
 def test_an_older_look_at_the_files_does_not_come_after_a_newer_one(tmp_path: Path) -> None:
-    disk = Full()
+    disk = FullDisk()
     rig = Rig(tmp_path / "bus", disk=disk)
     rig.observe(workflow("p", step("1", "v1")))
     rig.settle()
@@ -51,7 +38,7 @@ def test_an_older_look_at_the_files_does_not_come_after_a_newer_one(tmp_path: Pa
 
 
 def test_answers_that_the_disk_refused_come_back_although_others_were_taken_since(tmp_path: Path) -> None:
-    disk = Full()
+    disk = FullDisk()
     rig = Rig(tmp_path / "bus", disk=disk)
     rig.observe(workflow("p", step("1")), workflow("q", step("1")))
     rig.succeed(min(rig.hands.jobs))
@@ -74,7 +61,7 @@ def test_a_first_look_that_was_refused_is_the_first_one_still(tmp_path: Path) ->
     first.observe(wanted, workflow("gone", step("1")))
     (fence,) = (fence for fence, job in first.hands.jobs.items() if job.task.project == "p")
     first.close(clean=False)
-    disk = Full()
+    disk = FullDisk()
     rig = Rig(tmp_path / "bus", disk=disk, adoption=Adoption.NEVER_STARTED)
     rig._see(wanted)
     disk.full = True
@@ -117,7 +104,7 @@ def test_what_comes_behind_an_item_that_broke_the_pass_is_taken_by_the_next_one(
 
 
 def test_a_submission_that_was_refused_leaves_no_project(tmp_path: Path) -> None:
-    disk = Full()
+    disk = FullDisk()
     rig = Rig(tmp_path / "bus", disk=disk)
     rig.observe(workflow("p", step("1")))
     wanted = workflow("s", step("1"))

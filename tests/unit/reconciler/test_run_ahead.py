@@ -19,7 +19,7 @@ from glink.reconciler.dispatch import Dispatcher, Job
 from glink.reconciler.inbox import Request, Result
 from glink.roster import AgentSpec
 from glink.workflow import Output
-from tests.rig import Rig, outcome, step, workflow
+from tests.rig import FullDisk, Rig, outcome, step, workflow
 
 BATCH = 66  # 64 records, and the two of the step that reached them
 
@@ -82,27 +82,18 @@ def test_an_agent_with_effects_does_not_wait_for_them(tmp_path: Path) -> None:
 
 
 def test_an_answer_to_what_the_disk_did_not_take_was_never_given(tmp_path: Path) -> None:
-    disk = Refusing()
+    disk = FullDisk()
     rig = Rig(tmp_path / "bus", disk=disk, at_once=only_answers)
-    disk.refuses = True
+    disk.full = True
     rig.observe(chain(3))
     assert rig.conductor.failure is not None
     assert rig.records == []
-    disk.refuses = False
+    disk.full = False
     rig.time.at += 2
     rig.turn()
     kinds = rig.types()
     assert (kinds.count("step.dispatched"), kinds.count("step.succeeded"), kinds.count("step.stale")) == (3, 3, 0)
     assert (kinds[-1], rig.conductor.world.in_flight) == ("run.settled", 0)
-
-
-class Refusing(Disk):
-    refuses = False
-
-    def pwrite(self, fd: int, data: Any, offset: int) -> int:
-        if self.refuses:
-            raise OSError(errno.ENOSPC, "no")
-        return super().pwrite(fd, data, offset)
 
 
 class Talker:
